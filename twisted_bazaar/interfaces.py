@@ -323,6 +323,9 @@ class IDiscoveryMethod(Interface):
         "enough to ask."
     )
     registrar: IStreamClientEndpoint | None = Attribute("Where such a one is, if it is known.")
+    is_with_stranger: bool = Attribute(
+        "Whether what the node is linked to gives ids and cannot be asked, as a tracker where another is meant."
+    )
     nobody_asked: str | None = Attribute(
         "What a buyer says that has never had anybody to ask; None if it could not know that."
     )

@@ -85,6 +85,7 @@ class HandWay:
     asked: Asked | None = None
     needs_links: bool = False
     gives_ids: bool = True
+    is_with_stranger: bool = False
     registrar: None = None
     nobody_asked: str | None = None
     finds_files: bool = False
@@ -225,6 +226,14 @@ class BuyerTests(SynchronousTestCase):
         role = self.begin(once_s=20.0)
         self.node.clock.pump([1] * 20)
         self.assertEqual(self.successResultOf(role.finished), ExitStatus.NOT_FOUND)
+
+    def test_stranger(self) -> None:
+        """With C{--once} it ends with 7 where what gives ids cannot be asked, such as a tracker for an index server."""
+        for is_stranger, expected in ((True, ExitStatus.UNREACHED), (False, ExitStatus.NOT_FOUND)):
+            role = self.begin(is_with_stranger=is_stranger, nobody_asked="nobody was there", once_s=20.0)
+            role.tracker_joined()
+            self.node.clock.pump([1] * 20)
+            self.assertEqual(self.successResultOf(role.finished), expected)
 
     def test_seeks_by_it(self) -> None:
         """A seller that does not answer is looked for by its key."""

@@ -363,7 +363,7 @@ class Buyer(Role):
             status = ExitStatus.SOLD_OUT
         elif any(want.too_dear is not None for want in missing):
             status = ExitStatus.TOO_DEAR
-        elif self._discovery.nobody_asked is not None and not self._has_reached:
+        elif self._discovery.nobody_asked is not None and (not self._has_reached or self._discovery.is_with_stranger):
             status = ExitStatus.UNREACHED
             self.node.report("nobody_asked", self._discovery.nobody_asked)
         else:

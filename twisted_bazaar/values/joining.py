@@ -7,6 +7,8 @@ from typing import Final
 
 from attrs import frozen
 
+from twisted_bazaar.exit_status import ExitStatus
+
 
 class NotJoined(Enum):
     """Why somebody who is there does not take a node."""
@@ -43,8 +45,11 @@ class JoinObserver:
         @param reason: what it has said, or what has happened.
         """
 
-    def refused(self, reason: str) -> None:
-        """This node will never be taken, however often it tries."""
+    def refused(self, reason: str, status: ExitStatus = ExitStatus.NO) -> None:
+        """This node will never be taken, however often it tries.
+
+        @param status: with what a command ends by that.
+        """
 
 
 @frozen

@@ -13,8 +13,10 @@ from twisted_bazaar.cli.commands.files.options import GET
 from twisted_bazaar.cli.node.ephemeral_node import EphemeralNode, Member, fetching_nothing
 from twisted_bazaar.cli.terminal.errors import NegativeAnswer
 from twisted_bazaar.errors import UsageError
+from twisted_bazaar.exit_status import ExitStatus
 from twisted_bazaar.interfaces import IRole
 from twisted_bazaar.roles.index_server import IndexServer
+from twisted_bazaar.roles.tracker import Tracker
 from twisted_bazaar.settings.option import OptionValues
 from twisted_bazaar.settings.values import TYPED, Place, Setting, Source
 from twisted_bazaar.testing import SimulatedNetwork
@@ -75,6 +77,19 @@ class JoiningTests(SynchronousTestCase):
         self.assertIsInstance(error, NegativeAnswer)
         self.assertRegex(error.message, r"^no index server at tcp:10\.0\.0\.2:9000: .*refused.*--role index_server")
         self.assertTrue(error.message.endswith("--listen tcp:9000"))
+
+    def test_tracker(self) -> None:
+        """A tracker gives ids too, and is told from an index server at once."""
+        self.add_index(Tracker())
+        self.join()
+        self.network.run_until(lambda: self.ended, 2.0)
+        error = self.ended[0].value
+        self.assertEqual(error.exit_code, ExitStatus.UNREACHED)
+        self.assertEqual(
+            error.message,
+            "no index server at tcp:10.0.0.2:9000: what listens there is no index server (a tracker is there); "
+            "write after --index where index servers listen, such as tcp:127.0.0.1:9100",
+        )
 
     def test_how_to_start(self) -> None:
         """How to start an index for this machine opens it to no other."""

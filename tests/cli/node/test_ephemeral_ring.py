@@ -13,6 +13,7 @@ from twisted_bazaar.cli.main import main
 from twisted_bazaar.cli.node.availability import Reason
 from twisted_bazaar.cli.node.ephemeral_node import Member, fetching_nothing
 from twisted_bazaar.cli.terminal.errors import NegativeAnswer
+from twisted_bazaar.exit_status import ExitStatus
 from twisted_bazaar.identity.keys import own_id
 from twisted_bazaar.role import Role
 from twisted_bazaar.roles.ring.finder import RingFinder
@@ -123,6 +124,13 @@ class JoiningTests(SynchronousTestCase):
                 self.doCleanups()
                 self.network.run(5)
                 del node
+
+    def test_tracker(self) -> None:
+        """A tracker is none, which is told soon, with the status of those who were not reached."""
+        self.begin(Tracker(), udp=False)
+        self.join()
+        self.network.run_until(lambda: self.ended, 2.0)
+        self.assertEqual(self.ended[0].value.exit_code, ExitStatus.UNREACHED)
 
     def test_other_bits(self) -> None:
         """A ring of other places than was said is told of, with what to write."""

@@ -18,6 +18,7 @@ from twisted_bazaar.cli.node.availability import Availability, Reason, Unwilling
 from twisted_bazaar.cli.node.observed_endpoint import ObservedEndpoint
 from twisted_bazaar.cli.terminal.errors import NegativeAnswer, Unreached
 from twisted_bazaar.errors import UsageError
+from twisted_bazaar.exit_status import ExitStatus
 from twisted_bazaar.files.content import IPart
 from twisted_bazaar.interfaces import ICatalogue, INode, IRole
 from twisted_bazaar.journal import Journal
@@ -35,6 +36,8 @@ from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.joining import MOST_TELLING, JoinObserver, NotJoined
 
 _JOIN_S: Final = 10.0
+# One may have room in a moment, know of another that has, or wake up.
+_MAY_CHANGE: Final = (NotJoined.FULL, NotJoined.SILENT)
 _HERE: Final = "tcp:0:interface=127.0.0.1"
 _EVERYWHERE: Final = "tcp:0"
 _ANY_FREE: Final = "0"
@@ -48,12 +51,12 @@ class Member:
 
     @ivar node: the node.
     @ivar fetcher: what it carries.
-    @ivar refused: fires with what to say if who is asked will never take it.
+    @ivar refused: fires with what to end with if who is asked will never take it.
     """
 
     node: INode
     fetcher: Fetcher
-    refused: Deferred[str] = field(factory=Deferred, eq=False)
+    refused: Deferred[NegativeAnswer] = field(factory=Deferred, eq=False)
 
     async def stay(self, work: Coroutine[Deferred[Any], Any, _Result]) -> _Result:
         """Do something, for as long as this node is not refused.
@@ -62,7 +65,7 @@ class Member:
         """
         doing = Deferred.fromCoroutine(work)
 
-        def end(why: str) -> str:
+        def end(why: NegativeAnswer) -> NegativeAnswer:
             doing.cancel()
             return why
 
@@ -72,7 +75,9 @@ class Member:
         except CancelledError:
             if not self.refused.called:
                 raise
-            raise NegativeAnswer(str(self.refused.result)) from None
+            refusal = self.refused.result
+            assert isinstance(refusal, NegativeAnswer), "it is called with nothing else"
+            raise refusal from None
 
 
 def fetching_nothing(catalogue: ICatalogue) -> Fetcher:
@@ -206,7 +211,8 @@ class _Joining(JoinObserver):
         self._connected: set[str] = set()
         self._reasons: dict[str, Reason] = {}
         self._answer: Deferred[Reason | None] = Deferred()
-        self._refusal: Deferred[str] = Deferred()
+        self._refusal: Deferred[NegativeAnswer] = Deferred()
+        self._refused_with = ExitStatus.NO
         self._has_joined: Deferred[None] = Deferred()
         self._context = DiscoveryContext(reactor, (), is_client, self, self._observed)
 
@@ -250,7 +256,8 @@ class _Joining(JoinObserver):
             timer.cancel()
         if reason is not None:
             is_no = isinstance(reason, Unwilling) and reason.why is NotJoined.REFUSED
-            raise (NegativeAnswer if is_no else Unreached)(self._wish.asked.absent(reason))
+            sentence = self._wish.asked.absent(reason)
+            raise NegativeAnswer(sentence, self._refused_with) if is_no else Unreached(sentence)
 
     # What the way to find tells: JoinObserver.
 
@@ -271,15 +278,16 @@ class _Joining(JoinObserver):
         if where in self._connected:
             self._failed(where, Unwilling(where, why, reason))
 
-    def refused(self, reason: str) -> None:
+    def refused(self, reason: str, status: ExitStatus = ExitStatus.NO) -> None:
         """Who is asked will never take this node."""
+        self._refused_with = status
         where = self._wish.asked.places[0]
         refusal = Unwilling(where, NotJoined.REFUSED, reason)
         if self._late is None:
             if where in self._connected:
                 self._failed(where, refusal)
         elif not self._refusal.called:
-            self._refusal.callback(self._wish.asked.absent(refusal))
+            self._refusal.callback(NegativeAnswer(self._wish.asked.absent(refusal), status))
 
     # Inside.
 
@@ -304,8 +312,7 @@ class _Joining(JoinObserver):
             return
         if self._late is not None:
             self._late(self._most_telling(reasons))
-        elif any(isinstance(each, Unwilling) and each.why is not NotJoined.STRANGER for each in reasons):
-            # One may have room in a moment, know of another that has, or wake up.
+        elif any(isinstance(each, Unwilling) and each.why in _MAY_CHANGE for each in reasons):
             return
         self._answered(self._most_telling(reasons))
 

@@ -17,6 +17,7 @@ from twisted_bazaar.cli.ring.event_lines import format_event
 from twisted_bazaar.cli.ring.prompt_commands import RingPrompt
 from twisted_bazaar.cli.terminal.errors import NegativeAnswer
 from twisted_bazaar.cli.terminal.prompt import Prompt
+from twisted_bazaar.exit_status import ExitStatus
 from twisted_bazaar.plugin import RoleContext
 from twisted_bazaar.roles.discovery.flood import FloodMethod
 from twisted_bazaar.roles.ring_peer import make_role
@@ -89,7 +90,7 @@ class RingRun:
             except CancelledError:
                 if watcher.refusal is None:
                     raise
-                raise NegativeAnswer(f"this peer cannot join: {watcher.refusal}") from None
+                raise NegativeAnswer(f"this peer cannot join: {watcher.refusal}", watcher.status) from None
         finally:
             watcher.is_leaving = True
             await service.stopService()
@@ -119,11 +120,13 @@ class _Watcher(JoinObserver):
         self._quiet = quiet
         self._waited_for = ""
         self.refusal: str | None = None
+        self.status = ExitStatus.NO
         self.is_leaving = False
 
-    def refused(self, reason: str) -> None:
+    def refused(self, reason: str, status: ExitStatus = ExitStatus.NO) -> None:
         """It can never join."""
-        self.refusal = self.refusal or reason
+        if self.refusal is None:
+            self.refusal, self.status = reason, status
 
     def not_joined(self, identifier: int, why: NotJoined, reason: str) -> None:
         """It could not join; each reason is told once, until there is another."""

@@ -430,7 +430,8 @@ _BEGIN: Final[Mapping[Stage, Callable[[Link], None]]] = {
 
 def _refusal_in(error: Error) -> PeerError:
     """Why the other end does not want this node, as far as it makes a difference here."""
-    reason = f"{error.code!r}: {error.reason}"
+    # The code is for programs; where nothing else is said, it is better than nothing.
+    reason = error.reason or f"{error.code!r}"
     match error.code:
         case AlreadyLinked.code:
             return AlreadyLinked(reason, error.hop)

@@ -51,6 +51,11 @@ class IndexMethod(DiscoveryMethod):
         self._member = IndexMember(observer)
         self.roles: Sequence[IRole] = (self._member,)
 
+    @property
+    def is_with_stranger(self) -> bool:  # type: ignore[override] # it changes, and nobody sets it from outside
+        """Whether what is linked is no index server."""
+        return self._member.is_with_stranger
+
     @classmethod
     def from_options(cls, options: OptionValues, context: DiscoveryContext) -> Self:
         """Make it as options say.

@@ -66,6 +66,7 @@ class DiscoveryMethod:
     asked: ClassVar[Asked | None] = None
     needs_links: ClassVar[bool] = False
     gives_ids: ClassVar[bool] = False
+    is_with_stranger: bool = False
     nobody_asked: ClassVar[str | None] = None
     finds_files: ClassVar[bool] = True
     lists_everything: ClassVar[bool] = False

@@ -30,7 +30,8 @@ class RingLifecycle:
     @param dht: what it keeps; its member has not started yet.
     @param repair: sees that what is kept is where it belongs; None for a guest, who keeps nothing.
     @param join: where a member listens, as an endpoint or as the text of one; None to begin a ring.
-    @ivar finished: fires with 1 if it cannot join, or another keeps its identifier.
+    @ivar finished: fires with 7 if whom it is to join by is no member, and with 1 if it cannot join otherwise, or
+        another keeps its identifier.
     """
 
     log: Final = Logger()
@@ -69,13 +70,14 @@ class RingLifecycle:
         if failure.check(LinkClosed):
             return
         failure.trap(UsageError)
-        self._end("this node cannot join: {why}", failure.getErrorMessage())
+        assert isinstance(failure.value, UsageError), "it was just trapped"
+        self._end("this node cannot join: {why}", str(failure.value), failure.value.exit_status)
 
     def _displaced(self, holder: Contact) -> None:
-        self._end("this node cannot stay on the ring: {why}", displaced_message(holder))
+        self._end("this node cannot stay on the ring: {why}", displaced_message(holder), ExitStatus.NO)
 
-    def _end(self, sentence: str, why: str) -> None:
+    def _end(self, sentence: str, why: str, status: ExitStatus) -> None:
         self._node.report("ring-refused", sentence, why=why)
-        self._dht.member.observer.refused(why)
+        self._dht.member.observer.refused(why, status)
         if not self.finished.called:
-            self.finished.callback(ExitStatus.NO)
+            self.finished.callback(status)

@@ -98,6 +98,21 @@ class MemberTestCase(SynchronousTestCase):
 class ListTests(MemberTestCase):
     """What it lets others find."""
 
+    def test_stranger(self) -> None:
+        """A tracker knows no lists: questions are refused at once, and nothing more is said to it; a server is."""
+        self.join()
+        waiting = self.member.search(FileQuery())
+        renew = self.only(Renew)
+        self.answer(Error.telling(PeerError("nobody here takes 'renew'"), renew))
+        self.failureResultOf(waiting, LinkClosed)
+        self.failureResultOf(self.member.search(FileQuery()), LinkClosed)
+        self.node.clock.pump([1] * 60)
+        self.assertEqual((self.said(), self.member.is_with_stranger), ([], True))
+        self.part()
+        self.join()
+        self.answer(Error.telling(NotNow("later"), self.only(Renew)))
+        self.assertFalse(self.member.is_with_stranger)
+
     def test_interfaces(self) -> None:
         """It is a role and a catalogue."""
         verifyObject(IRole, self.member)

@@ -69,6 +69,7 @@ class _Ring(ConfiguredGroup):
 _ENDINGS: Final = (
     Ending(ExitStatus.DONE, "It has left the ring."),
     Ending(ExitStatus.NO, "It could not begin or join, or something went wrong with a word from a pipe."),
+    Ending(ExitStatus.UNREACHED, "What answers at --join is no member of a ring."),
     WRONG_OPTION,
 )
 

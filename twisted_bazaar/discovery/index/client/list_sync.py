@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 from twisted_bazaar.discovery.index.client.published_list import PublishedList
 from twisted_bazaar.discovery.index.messages import NOTHING_LISTED, Listed, Renew
+from twisted_bazaar.errors import PeerError
 from twisted_bazaar.interfaces import INode
 from twisted_bazaar.timer import Timer
 from twisted_bazaar.wire.error import Error
@@ -115,6 +116,14 @@ class ListSync:
                 most=answer.most,
                 left_out=self.listing.left_out_count,
             )
+
+    def is_unknown_there(self, error: Error) -> bool:
+        """Whether who has answered does not know what a list is, and so is no such server."""
+        return self.is_renewal(error) and error.code == PeerError.code
+
+    def is_renewal(self, error: Error) -> bool:
+        """Whether an error is about the last question for what the server has."""
+        return error.id is not None and error.id == self._renewal_id
 
     def error_received(self, error: Error) -> None:
         """The server has refused something; what is none of the list's is nothing here."""

@@ -35,13 +35,15 @@ from twisted_bazaar.role import Role
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address, Origin, Peer
 from twisted_bazaar.values.files import FileQuery, FileSource, FoundFile, Page, SharedFile, is_beginning
-from twisted_bazaar.values.joining import JoinObserver
+from twisted_bazaar.values.joining import JoinObserver, NotJoined
 from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.files import LONGEST_NAME_BYTES
 from twisted_bazaar.wire.message import TRACKER_ID, Message
 
 ANSWER_S: Final = 5.0
 _WARNINGS_A_MINUTE: Final = 2
+_A_TRACKER: Final = "a tracker is there"
+_NO_INDEX_SERVER: Final = f"no index server was reached: {_A_TRACKER}; see that --index is right"
 _OWNER: Final = re.compile("[0-9a-f]{1,64}")
 _DIGEST: Final = re.compile("[0-9a-f]{64}")
 _REFUSALS: Final[Mapping[str, type[PeerError]]] = {cls.code: cls for cls in (TooMany, Busy, NotNow)}
@@ -61,7 +63,8 @@ class IndexMember(Role):
 
     Its questions wait for the server for C{ANSWER_S}, if it is not there or says nothing.
 
-    @param observer: told when the server is there.
+    @param observer: told when the server is there, and has answered as one.
+    @ivar is_with_stranger: whether what this node is linked to gives ids and is no index server, such as a tracker.
     """
 
     log: Final = limited_logger(__name__)
@@ -75,7 +78,9 @@ class IndexMember(Role):
             Error: self._error_received,
         }
         self._observer = observer or JoinObserver()
+        self.is_with_stranger = False
         self._is_joined = False
+        self._has_answered = False
         self._is_stopped = False
         self._warnings = RateLimit.a_minute(_WARNINGS_A_MINUTE)
         self._questions: dict[int, _Question] = {}
@@ -97,16 +102,15 @@ class IndexMember(Role):
         return succeed(None)
 
     def tracker_joined(self) -> None:
-        """The index server is there: see what it has of the list, and ask what waits to be asked."""
-        self._is_joined = True
+        """Somebody gives ids: see what it has of the list, if it is an index server, and ask what waits to be asked."""
+        self._is_joined, self._has_answered, self.is_with_stranger = True, False, False
         self._enrolment.server_joined()
-        self._observer.joined(f"at node {self.node.id}")
         for question in self._questions.values():
             self._say(question.message)
 
     def tracker_left(self) -> None:
         """The index server is gone; the list is kept for when it comes back, and questions wait a little."""
-        self._is_joined = False
+        self._is_joined = self.is_with_stranger = False
         self._enrolment.server_left()
 
     # What other roles call: ICatalogue, and the same for goods.
@@ -186,6 +190,8 @@ class IndexMember(Role):
     def _ask(self, make: Callable[[int], Message]) -> Deferred[Any]:
         if self._is_stopped:
             return fail(LinkClosed("this node is stopping"))
+        if self.is_with_stranger:
+            return fail(LinkClosed(_NO_INDEX_SERVER))
         message_id = self._new_id()
         question = _Question(make(message_id), Deferred())
         self._questions[message_id] = question
@@ -201,6 +207,8 @@ class IndexMember(Role):
 
     def _answer_received(self, message: FoundFiles | FoundSources | FoundSellers, origin: Origin) -> None:
         question = self._questions.get(message.id)
+        if origin.id == TRACKER_ID:
+            self._server_answered()
         if origin.id == TRACKER_ID and question is not None and _ANSWERS[type(question.message)] is type(message):
             question.answer.callback(message)
 
@@ -208,9 +216,14 @@ class IndexMember(Role):
         if origin.id != TRACKER_ID or error.id is None:
             return
         question = self._questions.get(error.id)
-        if question is not None:
+        if self._enrolment.is_unknown_there(error):
+            self._meet_stranger()
+        elif question is not None:
             question.answer.errback(_REFUSALS.get(error.code, PeerError)(error.reason or error.code))
         else:
+            if self._enrolment.is_renewal(error):
+                # It knows what a list is, and cannot keep one now.
+                self._server_answered()
             self._enrolment.error_received(error)
 
     def _sources_of(self, found: FoundSources) -> Sequence[FileSource]:
@@ -231,7 +244,27 @@ class IndexMember(Role):
 
     def _listed_received(self, answer: Listed, origin: Origin) -> None:
         if origin.id == TRACKER_ID:
+            self._server_answered()
             self._enrolment.listed_received(answer)
+
+    # Who is there.
+
+    def _server_answered(self) -> None:
+        """What is linked is an index server: tell it once a link."""
+        if self._is_joined and not self._has_answered:
+            self._has_answered = True
+            self._observer.joined(f"at node {self.node.id}")
+
+    def _meet_stranger(self) -> None:
+        """What is linked is no index server: ask it nothing more, until another link is made."""
+        if not self._is_joined:
+            return
+        self.tracker_left()
+        self.is_with_stranger = True
+        self._warn(_NO_INDEX_SERVER)
+        for question in list(self._questions.values()):
+            question.answer.errback(LinkClosed(_NO_INDEX_SERVER))
+        self._observer.not_joined(0, NotJoined.STRANGER, _A_TRACKER)
 
     # Words.
 

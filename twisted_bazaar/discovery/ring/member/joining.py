@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from typing import ClassVar, Final, TypeVar
 
 from attrs import frozen
 from msgspec.structs import replace
@@ -16,6 +16,7 @@ from twisted_bazaar.discovery.ring.rpc.messages import RingJoin, RingPong
 from twisted_bazaar.discovery.ring.rpc.requests import Requests
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
 from twisted_bazaar.errors import LinkClosed, PeerError, ReachedItself, ReachedTracker, UsageError
+from twisted_bazaar.exit_status import ExitStatus
 from twisted_bazaar.interfaces import INode
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.timer import Timer
@@ -26,6 +27,13 @@ _LONGEST_AGAIN_S: Final = 30.0
 # One that has lost all the others looks where it once came in.
 _ALONE_S: Final = 10.0
 _ALONE_LONGEST_S: Final = 120.0
+
+
+class NoMember(UsageError):
+    """What answers where a member of a ring is meant is none."""
+
+    exit_status: ClassVar[ExitStatus] = ExitStatus.UNREACHED
+
 
 Where = Address | IStreamClientEndpoint
 Answered = TypeVar("Answered")
@@ -79,13 +87,13 @@ class BootstrapNode:
                 "the node to join by is this node itself; name another member with --join, or begin a ring without it"
             ) from None
         except ReachedTracker:
-            raise UsageError("a tracker is there, and no member of a ring; name a member with --join") from None
+            raise NoMember("a tracker is there, and no member of a ring; name a member with --join") from None
         # No C{finally}: of a node that is only collected as garbage, as in a simulation, that would run as well.
         return await Deferred.fromCoroutine(self._ask(peer)).addBoth(self._part, peer.id)
 
     async def _ask(self, peer: Peer) -> Met:
         if not peer.udp_port:
-            raise UsageError(
+            raise NoMember(
                 "the node to join by takes no datagrams, and so is no member of a ring; name a member with --join"
             )
         address = Address(peer.address.host, peer.udp_port)
