@@ -105,15 +105,16 @@ class PlainCommand(click.Command):
 class PlainGroup(click.Group):
     """Several commands under one word; its help tells the first paragraph of each, whole."""
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        """The command that the first word calls; one that there is not is answered in one line, with those that are close."""
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first word calls; for one that there is not, a line with those that are close."""
         try:
             return super().resolve_command(ctx, args)
-        except click.NoSuchOption:
-            raise
-        except click.UsageError:
+        except click.UsageError as error:
+            hint = did_you_mean(args[0], self.commands)
             with ctx:
-                raise UserError(f"there is no {args[0]!r}{did_you_mean(args[0], self.commands)}; see --help") from None
+                raise UserError(f"{error.message.rstrip('.')}{hint}; see --help") from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of all commands, in the order in which they were added."""
