@@ -53,6 +53,14 @@ class CommandHelpTests(SynchronousTestCase):
             done = CliRunner().invoke(main, [word], prog_name="bazaar")
             self.assertEqual((done.exit_code, done.output), (2, f"bazaar: No such command {word!r}; {hint}\n"))
 
+    def test_unknown_below(self) -> None:
+        """So is one under another word."""
+        for words, meant in (("stock lst", "list"), ("config shw", "show"), ("simulate markt", "market")):
+            word, unknown = words.split()
+            done = CliRunner().invoke(main, [word, unknown], prog_name="bazaar")
+            line = f"bazaar {word}: No such command {unknown!r}; did you mean {meant}?; see --help"
+            self.assertEqual((done.exit_code, done.output), (2, f"{line}\n"))
+
     def test_groups(self) -> None:
         """What one asks first stands first: own options, then how to find, then links and datagrams, help last."""
         lines = self.told(["get"], 80)

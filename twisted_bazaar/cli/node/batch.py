@@ -83,6 +83,7 @@ class Batch:
         self.is_list: bool = len(wanted) != 1 or all_from is not None
         self._getting: Getting | None = None
         self._meant = 0
+        self._not_found: list[str] = []
         self._errors: list[BazaarError | UserError] = []
         self.fetched: list[Fetched] = []
 
@@ -128,6 +129,7 @@ class Batch:
                 if self._is_single:
                     raise
                 self._failed(str(error), error)
+                self._not_found.append(wanted)
 
     async def _meant_by(self, wanted: str, member: Member) -> Sequence[FoundFile]:
         """The files that a name, a digest or a pattern means.
@@ -192,8 +194,11 @@ class Batch:
         if self._errors:
             statuses = {_status_of(error) for error in self._errors}
             worst = next(status for status in _WORST_FIRST if status in statuses)
-            many = format_count(self._meant, "file")
-            raise SomeMissing(f"not all has come, as told above: {len(self.fetched)} of {many} that were found", worst)
+            asked_for, come = self._meant + len(self._not_found), len(self.fetched)
+            named = ", ".join(printable(repr(each)) for each in self._not_found)
+            missing = f"; not found: {named}" if named else ""
+            has = "has" if come == 1 else "have"
+            raise SomeMissing(f"{come} of {asked_for} asked for {has} come{missing}", worst)
 
 
 def say(line: str) -> None:

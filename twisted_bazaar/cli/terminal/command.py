@@ -20,7 +20,7 @@ import click
 from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.exit_status import Ending
-from twisted_bazaar.settings.help import entry_of, format_endings, format_examples, format_groups, grouped
+from twisted_bazaar.settings.help import did_you_mean, entry_of, format_endings, format_examples, format_groups, grouped
 from twisted_bazaar.settings.option import Option, OptionValues
 from twisted_bazaar.settings.values import TYPED, Kind, Setting, Settings
 
@@ -104,6 +104,17 @@ class PlainCommand(click.Command):
 
 class PlainGroup(click.Group):
     """Several commands under one word; its help tells the first paragraph of each, whole."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first word calls; for one that there is not, a line with those that are close."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            hint = did_you_mean(args[0], self.commands)
+            with ctx:
+                raise UserError(f"{error.message.rstrip('.')}{hint}; see --help") from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of all commands, in the order in which they were added."""

@@ -20,6 +20,7 @@ from twisted_bazaar.interfaces import Command
 from twisted_bazaar.roles.commands.requests import read_request
 from twisted_bazaar.roles.fetcher import Fetcher
 from twisted_bazaar.roles.fetching import Fetch, SeveralFound, choose
+from twisted_bazaar.system.sizes import format_size
 from twisted_bazaar.values.files import FileQuery, FoundFile, Page, SharedFile
 
 # An answer has room for so many names of the longest kind.
@@ -147,7 +148,11 @@ class FilesCommands:
             raise UsageError(f"{found.name} is in the folder already")
         fetch = await self._fetcher.begin(found, self._note_end, overwrite=asked.overwrite)
         self._fetcher.node.report(
-            "fetching", "fetching {name}, {size} bytes", name=found.name, size=found.size, digest=found.digest
+            "fetching",
+            f"fetching {{name}}, {format_size(found.size)}",
+            name=found.name,
+            size=found.size,
+            digest=found.digest,
         )
         return row_of_fetch(fetch)
 

@@ -249,7 +249,7 @@ class BatchTests(GetCase):
         self.add("a", "b")
         self.catalogue.add("two", SMALL)
         self.catalogue.add("two", LARGE)
-        with self.assertRaisesRegex(SomeMissing, "not all has come, as told above: 2 of 2 files that were") as caught:
+        with self.assertRaisesRegex(SomeMissing, "^2 of 3 asked for have come; not found: 'none'$") as caught:
             self.get_all("a", "none", "b")
         self.assertEqual((caught.exception.exit_code, self.told), (3, ["a", "b"]))
         self.assertEqual(self.said[0], "nobody has a file called 'none'")

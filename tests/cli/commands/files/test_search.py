@@ -14,7 +14,9 @@ from tests.files.cases import file_of
 from tests.roles.files_cases import FilesCase
 from twisted_bazaar.cli.commands.files.search import Asking
 from twisted_bazaar.cli.main import main
+from twisted_bazaar.cli.node.availability import Availability
 from twisted_bazaar.cli.node.found import Finds, Search
+from twisted_bazaar.roles.discovery.index import IndexMethod
 from twisted_bazaar.values.files import FileQuery, FoundFile
 
 SMALL = file_of(3000)
@@ -88,18 +90,25 @@ class _Screen(io.StringIO):
 class AskingTests(SynchronousTestCase):
     """Whom a search asks."""
 
-    def asked(self, stream: io.StringIO) -> str:
-        """What is said when two super peers have taken the node."""
+    def asked(self, stream: io.StringIO, *hows: str) -> str:
+        """What is said when each of these has taken the node."""
         self.patch(sys, "stderr", stream)
-        asking = Asking()
-        for port in (9200, 9201):
-            asking.joined(f"by the super peer at 127.0.0.1:{port}")
+        asked = IndexMethod.asked
+        assert asked is not None
+        asking = Asking(Availability(["tcp:127.0.0.1:9100"], asked))
+        for how in hows:
+            asking.joined(how)
         return stream.getvalue()
 
     def test_seen(self) -> None:
         """Somebody who waits reads who is asked, once; a pipe is told nothing."""
-        self.assertEqual(self.asked(_Screen()), "asking the super peer at 127.0.0.1:9200\n")
-        self.assertEqual(self.asked(io.StringIO()), "")
+        peers = [f"by the super peer at 127.0.0.1:{port}" for port in (9200, 9201)]
+        self.assertEqual(self.asked(_Screen(), *peers), "asking the super peer at 127.0.0.1:9200\n")
+        self.assertEqual(self.asked(io.StringIO(), *peers), "")
+
+    def test_index_server(self) -> None:
+        """An index server is named by where it was asked for, not by what it calls this node."""
+        self.assertEqual(self.asked(_Screen(), "at node 7"), "asking the index server at tcp:127.0.0.1:9100\n")
 
 
 class FindsTests(FilesCase):

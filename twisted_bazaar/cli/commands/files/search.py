@@ -10,6 +10,7 @@ import attrs
 import click
 
 from twisted_bazaar.cli.commands.files.options import SEARCH
+from twisted_bazaar.cli.node.availability import Availability
 from twisted_bazaar.cli.node.configured import ConfiguredCommand
 from twisted_bazaar.cli.node.ephemeral_node import EphemeralNode, fetching_nothing
 from twisted_bazaar.cli.node.found import Finds, Search
@@ -46,7 +47,7 @@ def search(name: str | None, options: OptionValues) -> None:
     wanted = Search.of(name, options["most"], exact=options["exact"], digest=options["digest"])
 
     async def work(reactor: Any) -> Finds:
-        async with node.join(reactor, fetching_nothing, listens=False, observer=Asking()) as member:
+        async with node.join(reactor, fetching_nothing, listens=False, observer=Asking(node.asked)) as member:
             return await wanted.run(member.fetcher.catalogue)
 
     with ending_when_interrupted():
@@ -65,14 +66,21 @@ def search(name: str | None, options: OptionValues) -> None:
 class Asking(JoinObserver):
     """Says whom the search asks, to somebody who looks."""
 
-    def __init__(self) -> None:
+    def __init__(self, asked: Availability) -> None:
+        self._asked = asked
         self._is_silent = not sys.stderr.isatty()
 
     def joined(self, how: str) -> None:
         """Say it of the first that can be asked, and of no other."""
         if not self._is_silent:
             self._is_silent = True
-            click.echo(f"asking {how.removeprefix('by ')}", err=True)
+            # An index server tells only where this node is found.
+            whom = (
+                how.removeprefix("by ")
+                if how.startswith("by ")
+                else f"the {self._asked.asked.name} at {', '.join(self._asked.places)}"
+            )
+            click.echo(f"asking {whom}", err=True)
 
 
 def _check(name: str | None, options: OptionValues, method: type[DiscoveryMethod]) -> None:
