@@ -15,7 +15,12 @@ def run() -> None:
     main = import_module("twisted_bazaar.cli.main").main
     if is_usual:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    main(prog_name="bazaar")
+    try:
+        main(prog_name="bazaar")
+    finally:
+        if is_usual:
+            # What was done is done: Ctrl-C while the process ends does not change its status.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 if __name__ == "__main__":

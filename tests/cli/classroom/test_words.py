@@ -19,6 +19,7 @@ class NotedRoom:
     def __init__(self) -> None:
         self.done: list[tuple[Any, ...]] = []
         self.has_pings = False
+        self.coming: Deferred[None] = Deferred()
 
     def type_at(self, place: int, line: str) -> None:
         if place == 99:
@@ -33,6 +34,10 @@ class NotedRoom:
 
     async def join(self, place: int | None, by: int | None) -> None:
         self.done.append(("join", place, by))
+        if place == 77:
+            await self.coming
+        if place == 99:
+            raise UsageError("peer 99 is there already")
 
     async def look(self) -> None:
         self.done.append(("look",))
@@ -80,6 +85,29 @@ class WordTests(SynchronousTestCase):
             ],
         )
         self.assertEqual(self.said, ["peer 3 is dead; it has told nobody"])
+
+    def test_join_takes_long(self) -> None:
+        """Before a terminal other words can be typed while a peer joins; a pipe waits for it. What fails is said."""
+        words = self.words()
+        self.tell(words, "join 77", "kill 3", "join 99")
+        self.assertEqual(self.said, ["peer 3 is dead; it has told nobody", "peer 99 is there already"])
+        self.room.coming.errback(UsageError("peer 77 has not come on the ring"))
+        self.assertEqual(self.said[2:], ["peer 77 has not come on the ring"])
+        self.room.coming = Deferred()
+        words = self.words(strict=True)
+        doing = Deferred.fromCoroutine(words.run_line("join 77"))
+        self.assertNoResult(doing)
+        self.room.coming.callback(None)
+        self.successResultOf(doing)
+        self.assertEqual(words.status, 0)
+
+    def test_which_peer(self) -> None:
+        """Who names no peer is told how."""
+        self.tell(self.words(), "kill", "leave")
+        self.assertEqual(
+            self.said,
+            ["kill PEER: say which peer, such as kill 3", "leave PEER: say which peer, such as leave 4"],
+        )
 
     def test_table_and_pings(self) -> None:
         """The table is said once more; pings are told, or not."""

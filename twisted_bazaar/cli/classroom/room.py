@@ -20,7 +20,11 @@ from twisted_bazaar.errors import BazaarError, UsageError
 FIRST_PLACES: Final = (1, 3, 4, 5, 8, 10, 12, 15)
 """The places of the lesson."""
 _MOST_PEERS: Final = 24
-_JOIN_S: Final = 30.0
+# The place of a newcomer may be next to one that has just died: until that is noticed nobody can let it in.
+_JOIN_S: Final = 70.0
+# A join that takes longer than usual is told of after so long, and then every so often.
+_TELL_AFTER_S: Final = 3.0
+_TELL_EVERY_S: Final = 15.0
 _LEAVE_S: Final = 30.0
 # Death is noticed after seven pings, of seven seconds each; and then others have to hear of it.
 _WHOLE_S: Final = 120
@@ -48,6 +52,7 @@ class Room:
         self._ring = Ring(CLASSROOM_BITS)
         self._peers: dict[int, PeerProcess] = {}
         self.has_pings = False
+        self._is_opened = self._is_closed = False
 
     def views(self) -> list[PeerView]:
         """All peers as they are now; who went long ago, and is named by nobody, is left out."""
@@ -67,6 +72,7 @@ class Room:
             await gatherResults(joining, consumeErrors=True)
         except FirstError as error:
             error.subFailure.raiseException()
+        self._is_opened = True
 
     async def join(self, place: int | None = None, by: int | None = None) -> PeerProcess:
         """Have a peer join; returns when it is on the ring.
@@ -87,7 +93,9 @@ class Room:
             raise UsageError(f"there are {_MOST_PEERS} peers already, which is enough for one machine")
         known = [each.endpoint for each in here.values() if each.endpoint and each.joined.called]
         if by is not None:
-            known = [self.at(by).endpoint]
+            known = [each for each in [self.at(by).endpoint] if each]
+        if here and not known:
+            raise UsageError("nobody is there yet by whom it could join; try again in a moment")
         before = self._peers.get(place)
         if before is not None:
             # Its directory is its own until it has ended.
@@ -100,9 +108,7 @@ class Room:
             self._states / str(place),
             lambda line: self._tell(place, line),
         )
-        await _first_of(peer.joined, peer.ended).addTimeout(_JOIN_S, self._reactor, lambda *_: None)
-        if not peer.joined.called:
-            raise BazaarError(f"peer {place} has not come on the ring")
+        await self._until_joined(peer)
         return peer
 
     async def leave(self, place: int) -> None:
@@ -168,6 +174,7 @@ class Room:
 
     async def close(self) -> None:
         """End all peers at once: there is nobody to whom they could hand anything over."""
+        self._is_closed = True
         for peer in self._peers.values():
             if not peer.ended.called:
                 peer.kill()
@@ -175,6 +182,23 @@ class Room:
             await fires_within(peer.ended, _LEAVE_S, self._reactor)
 
     # Inside.
+
+    async def _until_joined(self, peer: PeerProcess) -> None:
+        """Wait until a peer is on the ring, and tell from time to time that it is not yet.
+
+        @raise BazaarError: it does not come.
+        """
+        settled = _first_of(peer.joined, peer.ended)
+        # At the beginning many processes start at once.
+        since, wait_s = self._reactor.seconds(), _TELL_AFTER_S if self._is_opened else _TELL_EVERY_S
+        while not await fires_within(settled, wait_s, self._reactor):
+            waited = self._reactor.seconds() - since
+            if waited >= _JOIN_S:
+                raise BazaarError(f"peer {peer.place} has not come on the ring within {_JOIN_S:g} s; it goes on trying")
+            self._say(f"peer {peer.place} is still joining; it goes on trying")
+            wait_s = min(_TELL_EVERY_S, _JOIN_S - waited)
+        if not peer.joined.called and not self._is_closed:
+            raise BazaarError(f"peer {peer.place} has not come on the ring")
 
     def _look_at(self, peers: Sequence[PeerProcess]) -> Deferred[list[Standing | None]]:
         def look() -> list[Standing | None]:

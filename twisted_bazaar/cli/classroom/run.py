@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,8 +41,13 @@ class Lesson:
         states = EphemeralDirectory()
         remove_leftovers()
         states.open()
-        room = Room(reactor, self.folder, Path(states), prompt.say)
         screen = Screen(_write) if prompt.is_seen else None
+
+        def say(line: str) -> None:
+            for part in [line] if screen is None else broken_at_blanks(line, screen.columns):
+                prompt.say(part)
+
+        room = Room(reactor, self.folder, Path(states), say)
 
         def draw() -> None:
             if screen is not None and screen.draw(table_lines(room.views(), screen.columns, is_coloured=True)):
@@ -62,11 +68,13 @@ class Lesson:
             words = RoomPrompt(
                 room,
                 lambda: table_lines(room.views(), _PIPE_COLUMNS if screen is None else screen.columns),
-                prompt.say,
+                say,
                 reactor,
                 strict=screen is None,
             )
-            return await words.run(prompt, reactor)
+            if screen is not None:
+                prompt.interrupted = words.on_interrupt
+            return await words.run_until_interrupted(prompt, reactor)
         finally:
             if looking.running:
                 looking.stop()
@@ -75,6 +83,21 @@ class Lesson:
             if screen is not None:
                 screen.end()
             states.close()
+
+
+def broken_at_blanks(line: str, columns: int) -> list[str]:
+    """A line as several, where it is too long for a terminal; the first one's indent stays."""
+    if len(line) <= columns:
+        return [line]
+    indent = line[: len(line) - len(line.lstrip())]
+    return textwrap.wrap(
+        line.strip(),
+        columns,
+        initial_indent=indent,
+        subsequent_indent=f"{indent}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _write(text: str) -> None:

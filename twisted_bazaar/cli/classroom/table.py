@@ -21,7 +21,7 @@ from twisted_bazaar.discovery.ring.rules.settings import CLASSIC
 _WITH_PORTS: Final = 76
 _NOBODY: Final = "-"
 _HEADINGS: Final = ("peer", "predecessor", "successors", "keeps", "how it is", "port")
-_SHORT_HEADINGS: Final = ("peer", "before", "after", "keeps", "")
+_SHORT_HEADINGS: Final = ("peer", "before", "after", "keeps", "is")
 
 
 class PeerState(Enum):

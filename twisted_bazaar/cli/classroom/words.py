@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
 
 from twisted_bazaar.cli.classroom.room import Room, place_of
 from twisted_bazaar.cli.terminal.interpreter import HELP, Interpreter, Word
+from twisted_bazaar.cli.terminal.prompt import Prompt
 from twisted_bazaar.errors import BazaarError, UsageError
 from twisted_bazaar.exit_status import ExitStatus
 
@@ -38,6 +41,24 @@ class RoomPrompt(Interpreter):
         self._table = table
         self._reactor = reactor
         self._is_strict = strict
+        self._running: Deferred[int] | None = None
+        self._is_ended = False
+
+    async def run_until_interrupted(self, prompt: Prompt, reactor: Any) -> int:
+        """Take lines until one ends it, there are no more, or Ctrl-C ends it, which is a C{quit} then."""
+        running = self._running = Deferred.fromCoroutine(self.run(prompt, reactor))
+        try:
+            return await running
+        except CancelledError:
+            if not self._is_ended:
+                raise
+            return ExitStatus.DONE
+
+    def on_interrupt(self) -> None:
+        """Ctrl-C, and nothing that was typed is to be cleared: stop what is waited for, or else end the lesson."""
+        if not self.interrupt() and self._running is not None:
+            self._is_ended = True
+            self._running.cancel()
 
     async def run_line(self, line: str | None) -> int | None:
         """Do what a line says; one that begins with a number is for the prompt of that peer."""
@@ -58,10 +79,14 @@ class RoomPrompt(Interpreter):
         return [line for line in super().completions() if not line.startswith(_AT_A_PEER)]
 
     async def _kill(self, rest: str) -> None:
+        if not rest:
+            raise UsageError("kill PEER: say which peer, such as kill 3")
         await self._room.kill(place_of(rest))
         self._say(f"peer {rest} is dead; it has told nobody")
 
     async def _leave(self, rest: str) -> None:
+        if not rest:
+            raise UsageError("leave PEER: say which peer, such as leave 4")
         await self._room.leave(place_of(rest))
 
     async def _join(self, rest: str) -> None:
@@ -69,7 +94,16 @@ class RoomPrompt(Interpreter):
         if len(words) > 2:
             raise UsageError("join where? write join, join PLACE, or join PLACE BY")
         place, by = (*map(place_of, words), None, None)[:2]
-        await self._room.join(place, by)
+        joining = Deferred.fromCoroutine(self._room.join(place, by))
+        if self._is_strict:
+            await joining
+        else:
+            # It may take as long as a death takes to be noticed; meanwhile other words can be typed.
+            joining.addErrback(self._say_failed)
+
+    def _say_failed(self, failure: Failure) -> None:
+        failure.trap(BazaarError)
+        self._say(str(failure.value))
 
     async def _pings(self, rest: str) -> None:
         self._room.has_pings = not self._room.has_pings if rest not in ("on", "off") else rest == "on"

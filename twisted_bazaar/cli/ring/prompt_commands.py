@@ -189,17 +189,17 @@ class RingPrompt(Interpreter):
 
 
 WORDS: Final = (
-    Word("store", "FILE|NUMBER [NAME]", "have a file kept in the ring, by its own name or another", RingPrompt._store),
+    Word("store", "FILE|NUMBER [NAME]", "have a file kept, by its own name or another", RingPrompt._store),
     Word("request", "NAME|NUMBER", "fetch a file out of the ring", RingPrompt._request),
     Word("delete", "NAME", "have kept no longer what was stored or put from here", RingPrompt._delete),
     Word("find", "NAME", "which files are kept under a name", RingPrompt._find),
     Word("put", "NAME VALUE", "have a small text kept", RingPrompt._put),
     Word("get", "NAME", "the small texts under a name", RingPrompt._get),
-    Word("list", "", "what was stored and put from here, and how many copies there are", RingPrompt._list),
+    Word("list", "", "what was stored and put from here, and the copies", RingPrompt._list),
     Word("status", "", "where this peer stands, and what it keeps", RingPrompt._show_status),
     HELP,
-    Word("die", "", "end at once, as in a power cut: nothing is handed over, nobody is told", RingPrompt._die),
-    Word("quit", "", "hand over what is kept, tell the neighbours, and leave", RingPrompt._quit, ("exit", "bye")),
+    Word("die", "", "end at once, as in a power cut: nobody is told", RingPrompt._die),
+    Word("quit", "", "hand over what is kept, tell neighbours, and leave", RingPrompt._quit, ("exit", "bye")),
 )
 
 

@@ -20,6 +20,8 @@ from twisted_bazaar.cli.terminal.printable import printable
 
 _SHOWN_EVERY_S: Final = 0.25
 _TOLD_WITHIN_S: Final = 2.0
+_LATE_S: Final = 0.2
+_PUT_S: Final = 3.0
 _WIDEST_NAME: Final = 24
 _WIDE: Final = 70
 
@@ -121,13 +123,20 @@ def rows_with_bar(node: RunningNode, command: str, row: type[_Row], watched: Wat
         name = printable(watched.name or watched.path.name)
         short = name if len(name) <= _WIDEST_NAME else name[: _WIDEST_NAME - 1] + "\N{HORIZONTAL ELLIPSIS}"
         task = progress.add_task("", total=None, name=short, words=format_transfer(None, watched.kind))
-        while not asking.is_over(_SHOWN_EVERY_S):
-            told = watched.row_of(node)
-            times = told.wanted if told is not None and told.kind == "store" else 1
-            total = None if told is None else told.size * times or None
-            held = 0 if told is None else told.bytes
-            progress.update(task, completed=held, total=total, words=format_transfer(told, watched.kind))
-            progress.refresh()
+        try:
+            while not asking.is_over(_SHOWN_EVERY_S):
+                told = watched.row_of(node)
+                times = told.wanted if told is not None and told.kind == "store" else 1
+                total = None if told is None else told.size * times or None
+                held = 0 if told is None else told.bytes
+                progress.update(task, completed=held, total=total, words=format_transfer(told, watched.kind))
+                progress.refresh()
+        except KeyboardInterrupt:
+            # What has its answer by now was interrupted too late; and what a node keeps itself is no transfer, and is
+            # put in its place at once.
+            is_transfer = watched.kind == "store" or watched.row_of(node) is not None
+            if not asking.is_over(_LATE_S if is_transfer else _PUT_S):
+                raise
     return asking.result()
 
 

@@ -21,6 +21,7 @@ from twisted_bazaar.exit_status import ExitStatus
 
 # Where there are fewer, what a word means stands below it.
 _LEAST_COLUMNS: Final = 60
+_NAME_COLUMNS: Final = 24
 
 
 @frozen
@@ -124,10 +125,17 @@ class Interpreter:
     async def show_help(self, rest: str) -> None:
         """Say what each word means."""
         columns = shutil.get_terminal_size().columns
-        for word in self._words:
-            name = f"{word.name} {word.takes}".strip()
+        names = [f"{word.name} {word.takes}".strip() for word in self._words]
+        # Where it does not all fit, what is left over at the names is for what they mean.
+        fits = all(_NAME_COLUMNS + 4 + len(word.meaning) <= columns for word in self._words)
+        width = _NAME_COLUMNS if fits else max(map(len, names))
+        for name, word in zip(names, self._words, strict=True):
             if columns >= _LEAST_COLUMNS:
-                self._say(f"  {name:24}  {word.meaning}")
+                beginnings = [f"  {name:{width}}  ", " " * (width + 4)]
+                for line in textwrap.wrap(
+                    word.meaning, columns, initial_indent=beginnings[0], subsequent_indent=beginnings[1]
+                ):
+                    self._say(line)
                 continue
             self._say(name)
             for line in textwrap.wrap(word.meaning, max(20, columns - 3)):

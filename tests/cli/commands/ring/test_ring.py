@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Mapping
 from contextlib import redirect_stderr
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import click
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -201,7 +204,8 @@ class AskingTests(OperatedCase):
         self.patch(client_commands, "rows_with_bar", interrupt)
         transfer = {"kind": "request", "path": str(Path.cwd() / "paper.pdf"), "name": "paper", "size": 300_000}
         self.answers |= {"transfers": [], "cancel": {**transfer, "bytes": 200_000}}
-        self.assert_ends(5, "interrupted; nothing was fetched yet", "ring", "request", "paper")
+        nothing = "nothing was fetched yet; if the node keeps the file itself, it puts it there all the same"
+        self.assert_ends(5, f"interrupted; {nothing}", "ring", "request", "paper")
         self.answers["transfers"] = [{**transfer, "bytes": 0, "name": "other"}, {**transfer, "bytes": 0}]
         kept = "195 KiB of 293 KiB are kept, and the same command goes on from there"
         self.assert_ends(5, f"interrupted; {kept}", "ring", "request", "paper")
@@ -217,6 +221,24 @@ class AskingTests(OperatedCase):
             raise KeyboardInterrupt
         self.assertEqual(caught.exception.code, 130)
         self.assertEqual(said.getvalue(), "interrupted; the node goes on; ask again to wait for it\n")
+        context = click.Context(client_commands.store, info_name="bazaar ring store")
+        with context, redirect_stderr(StringIO()) as said, self.assertRaises(SystemExit), telling_that_it_goes_on():
+            raise KeyboardInterrupt
+        self.assertEqual(
+            said.getvalue(), "bazaar ring store: interrupted; the node goes on; ask again to wait for it\n"
+        )
+
+    def test_interrupted_too_late(self) -> None:
+        """Ctrl-C while a file that has come is told of changes nothing; it does again afterwards."""
+        before = signal.getsignal(signal.SIGINT)
+
+        def show(*told: object) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+
+        self.patch(client_commands, "_show", show)
+        self.answers["request"] = {**STORED, "file": "paper.pdf", "path": "paper.pdf", "owner": OWNER, "sources": {}}
+        self.ring("request", "paper")
+        self.assertIs(signal.getsignal(signal.SIGINT), before)
 
     def test_control_characters(self) -> None:
         """What strangers have stored does not move the cursor."""

@@ -197,11 +197,20 @@ class ComingTests(MemberTestCase):
 
     def test_dead_address(self) -> None:
         """Where nobody is, it tries again, ever more seldom, and says so."""
+        said, report = list[str](), FakeNode.report
+
+        def note(node: FakeNode, event: str, sentence: str | None, **details: Any) -> None:
+            if event == "ring-waits" and sentence is not None:
+                said.append(sentence)
+            report(node, event, sentence, **details)
+
+        self.patch(FakeNode, "report", note)
         began = self.join(None)
         self.pass_time(60.0)
         self.assertNoResult(began)
         self.assertTrue(4 <= len(self.node.met) <= 10, len(self.node.met))
         self.assertEqual(len(self.events("ring-waits")), len(self.node.met))
+        self.assertTrue(1 <= len(said) <= 2, said)
         began.addErrback(lambda failure: failure.trap(LinkClosed))
 
     def test_stopped_before(self) -> None:
@@ -242,7 +251,7 @@ class ComingTests(MemberTestCase):
         card = ContactEncoder(there, other).write(there)
         answer = RingPong(source=other.to_wire(5), destination="64", stamp=question.stamp, origin=card, bits=64)
         self.member.datagrams[RingPong](answer, there.address)
-        self.assertIn("64 bits", str(self.failureResultOf(began, UsageError).value))
+        self.assertIn("64 bits, not 8; write --bits 64 to", str(self.failureResultOf(began, UsageError).value))
 
     def test_taken(self) -> None:
         """A place that another has is refused, once that one has answered; who it is is said."""

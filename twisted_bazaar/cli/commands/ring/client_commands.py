@@ -128,7 +128,8 @@ def request(wanted: str, options: OptionValues) -> None:
         rows = rows_with_bar(node, "ring.request", Fetched, watched, within_s=_FILE_S, **wishes)
     except KeyboardInterrupt:
         raise Resumable(f"interrupted; {_end_request(node, watched)}") from None
-    _show(rows, [line for row in rows for line in (format_fetched(row), row.path)], options["json"])
+    with _too_late_to_interrupt():
+        _show(rows, [line for row in rows for line in (format_fetched(row), row.path)], options["json"])
 
 
 @click.command(cls=ConfiguredCommand, declared=_WITH_NODE, endings=ASKING, example="bazaar ring delete 2012")
@@ -223,8 +224,21 @@ def telling_that_it_goes_on() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        click.echo("interrupted; the node goes on; ask again to wait for it", err=True)
+        context = click.get_current_context(silent=True)
+        command = "" if context is None else f"{context.command_path}: "
+        click.echo(f"{command}interrupted; the node goes on; ask again to wait for it", err=True)
         raise SystemExit(status_of_signal(signal.SIGINT)) from None
+
+
+@contextmanager
+def _too_late_to_interrupt() -> Iterator[None]:
+    """Let Ctrl-C be: the file is there, and only this is still to be told."""
+    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _chosen(options: OptionValues, command: str) -> RunningNode:
@@ -254,7 +268,7 @@ def _end_request(node: RunningNode, watched: Watched) -> str:
     """Have a member end a request; returns what has become of it, in words."""
     row = watched.row_of(node)
     if row is None:
-        return "nothing was fetched yet"
+        return "nothing was fetched yet; if the node keeps the file itself, it puts it there all the same"
     try:
         [row] = node.rows("ring.cancel", TransferRow, path=row.path)
     except NotThere:

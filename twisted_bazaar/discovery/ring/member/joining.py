@@ -14,7 +14,7 @@ from twisted_bazaar.backoff import Backoff
 from twisted_bazaar.discovery.ring.rpc.contact_encoding import ContactEncoder
 from twisted_bazaar.discovery.ring.rpc.messages import RingJoin, RingPong
 from twisted_bazaar.discovery.ring.rpc.requests import Requests
-from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
+from twisted_bazaar.discovery.ring.rules.identifiers import CLASSROOM_BITS, Contact, Ring
 from twisted_bazaar.errors import LinkClosed, PeerError, ReachedItself, ReachedTracker, UsageError
 from twisted_bazaar.exit_status import ExitStatus
 from twisted_bazaar.interfaces import INode
@@ -107,9 +107,10 @@ class BootstrapNode:
         if not isinstance(pong, RingPong):
             raise LinkClosed("the node to join by is no member of a ring")
         if pong.bits != self._ring.bits:
-            raise UsageError(
-                f"the ring to join has {pong.bits} bits, not {self._ring.bits}; write --bits {pong.bits} to join it"
-            )
+            advice = f"write --bits {pong.bits} to join it"
+            if pong.bits == CLASSROOM_BITS:
+                advice = f"it looks like a classroom: write --classic to join it, or --bits {pong.bits}"
+            raise UsageError(f"the ring to join has {pong.bits} bits, not {self._ring.bits}; {advice}")
         own = self._requests.cards.own
         if pong.you is not None:
             own = replace(own, address=Address(pong.you.host, pong.you.udp))

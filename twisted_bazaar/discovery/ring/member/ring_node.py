@@ -48,6 +48,8 @@ Answer = Callable[[Responder, Any, Contact], None]
 
 # What others see is not known here.
 _NO_HOST: Final = "0.0.0.0"
+# Why it cannot join is in the log once, and again after so long.
+_SAY_AGAIN_S: Final = 30.0
 
 
 class RingNode(ABC):
@@ -64,6 +66,7 @@ class RingNode(ABC):
 
     __slots__ = (
         *("ring", "settings", "datagrams", "cards", "displaced", "_ring_id", "_beginning", "_joining", "_is_open"),
+        "_told_why_not",
         "observer",
         *("_is_leaving", "_node", "_seconds", "_requests", "_incarnation"),
     )
@@ -94,6 +97,7 @@ class RingNode(ABC):
         self._ring_id = None if ring_id is None else self.ring.check(ring_id)
         self._beginning: tuple[Timer, Deferred[None]] | None = None
         self._joining: Joining | None = None
+        self._told_why_not = ("", 0.0)
         self._is_open = False
         self._is_leaving = False
 
@@ -232,8 +236,15 @@ class RingNode(ABC):
         come_in(began)
 
     def _on_not_entered(self, why: str) -> None:
-        self._node.report("ring-waits", "this node could not join the ring: {why}; trying again", why=why.rstrip("."))
-        self.observer.not_joined(0, NotJoined.STRANGER, why.rstrip("."))
+        why, now = why.rstrip("."), self._node.clock.seconds()
+        told, told_at = self._told_why_not
+        # The journal has each try; the log has a reason once, and then so seldom that it is still seen.
+        is_new = why != told or now - told_at >= _SAY_AGAIN_S
+        if is_new:
+            self._told_why_not = why, now
+        sentence = "this node could not join the ring: {why}; trying again" if is_new else None
+        self._node.report("ring-waits", sentence, why=why)
+        self.observer.not_joined(0, NotJoined.STRANGER, why)
 
     async def _leave(self) -> None:
         if self._beginning is not None:
