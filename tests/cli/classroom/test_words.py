@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_bazaar.cli.classroom.room import place_of
+from twisted_bazaar.cli.classroom.run import broken_at_blanks
 from twisted_bazaar.cli.classroom.words import RoomPrompt
 from twisted_bazaar.errors import UsageError
 
@@ -44,6 +46,19 @@ class NotedRoom:
 
     async def until_whole(self) -> None:
         self.done.append(("until whole",))
+
+
+class NotedPrompt:
+    """A prompt at which some lines are typed, and then none for ever."""
+
+    def __init__(self, *lines: str) -> None:
+        self.lines = [*lines]
+
+    def opened(self, reactor: object) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def ask(self) -> Deferred[str]:
+        return succeed(self.lines.pop(0)) if self.lines else Deferred()
 
 
 class WordTests(SynchronousTestCase):
@@ -100,6 +115,21 @@ class WordTests(SynchronousTestCase):
         self.room.coming.callback(None)
         self.successResultOf(doing)
         self.assertEqual(words.status, 0)
+
+    def test_interrupted(self) -> None:
+        """Ctrl-C stops what is waited for; on an empty line it ends the lesson, as quit does."""
+        prompt: Any = NotedPrompt("join 77")
+        words = self.words(strict=True)
+        running = Deferred.fromCoroutine(words.run_until_interrupted(prompt, self.clock))
+        words.on_interrupt()
+        self.assertNoResult(running)
+        words.on_interrupt()
+        self.assertEqual(self.successResultOf(running), 0)
+
+    def test_long_lines(self) -> None:
+        """A line is broken at blanks, where a terminal is too narrow for it."""
+        self.assertEqual(broken_at_blanks("peer 1: a b", 11), ["peer 1: a b"])
+        self.assertEqual(broken_at_blanks("  peer 1: abc defg", 12), ["  peer 1:", "    abc defg"])
 
     def test_which_peer(self) -> None:
         """Who names no peer is told how."""

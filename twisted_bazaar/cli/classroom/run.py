@@ -7,7 +7,7 @@ import textwrap
 from pathlib import Path
 from typing import Any, Final
 
-from attrs import frozen
+from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 
@@ -23,7 +23,7 @@ _LOOK_EVERY_S: Final = 1.0
 _PIPE_COLUMNS: Final = 80
 
 
-@frozen
+@define
 class Lesson:
     """One call of the command.
 
@@ -31,13 +31,15 @@ class Lesson:
     """
 
     folder: Path
+    _prompt: Prompt | None = field(default=None, init=False)
+    _words: RoomPrompt | None = field(default=None, init=False)
 
     async def work(self, reactor: Any) -> int:
         """Run the lesson; returns the exit status.
 
         @raise BazaarError: a peer does not come on the ring at the beginning.
         """
-        prompt = Prompt(_PROMPT)
+        prompt = self._prompt = Prompt(_PROMPT)
         states = EphemeralDirectory()
         remove_leftovers()
         states.open()
@@ -65,7 +67,7 @@ class Lesson:
                 prompt.say("eight peers on a ring; help tells the words")
             seen = looking.start(_LOOK_EVERY_S)
             await room.open()
-            words = RoomPrompt(
+            words = self._words = RoomPrompt(
                 room,
                 lambda: table_lines(room.views(), _PIPE_COLUMNS if screen is None else screen.columns),
                 say,
@@ -83,6 +85,17 @@ class Lesson:
             if screen is not None:
                 screen.end()
             states.close()
+
+    def interrupt(self, at: float) -> bool:
+        """Ctrl-C while no line is typed; returns whether the prompt is there for it.
+
+        @param at: when it came.
+        """
+        prompt, words = self._prompt, self._words
+        if prompt is None or words is None or not prompt.is_seen or prompt.took_key_at(at):
+            return False
+        words.on_interrupt()
+        return True
 
 
 def broken_at_blanks(line: str, columns: int) -> list[str]:

@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.ring.nets import key_pair
 from twisted_bazaar.discovery.ring.member.incarnation import Incarnation
+from twisted_bazaar.discovery.ring.member.joining import BootstrapNode
 from twisted_bazaar.discovery.ring.member.member import RingMember
 from twisted_bazaar.discovery.ring.rpc.contact_encoding import ContactEncoder
 from twisted_bazaar.discovery.ring.rpc.messages import (
@@ -252,6 +253,16 @@ class ComingTests(MemberTestCase):
         answer = RingPong(source=other.to_wire(5), destination="64", stamp=question.stamp, origin=card, bits=64)
         self.member.datagrams[RingPong](answer, there.address)
         self.assertIn("64 bits, not 8; write --bits 64 to", str(self.failureResultOf(began, UsageError).value))
+
+    def test_classroom(self) -> None:
+        """Who would join a classroom with other bits is told of the option that is for all of it."""
+        cards = ContactEncoder(contact(50), Ring(8))
+        requests: Any = None
+        door = BootstrapNode(self.node, requests, Ring(64), self.door())
+        card = cards.write(contact(50))
+        pong = RingPong(source=b"5", destination="8", stamp=0, origin=card, bits=8)
+        error = self.assertRaises(UsageError, door._read, pong, contact(50).address)
+        self.assertIn("it looks like a classroom: write --classic to join it, or --bits 8", str(error))
 
     def test_taken(self) -> None:
         """A place that another has is refused, once that one has answered; who it is is said."""

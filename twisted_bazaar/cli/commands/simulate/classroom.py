@@ -42,5 +42,6 @@ def classroom(options: OptionValues) -> None:
     except OSError as error:
         raise UsageError(f"--output {folder}: {error.strerror}") from None
     with ending_when_interrupted():
-        status = run_in_reactor(Lesson(folder).work)
+        lesson = Lesson(folder)
+        status = run_in_reactor(lesson.work, lesson.interrupt)
     raise SystemExit(status)
