@@ -140,6 +140,14 @@ class InterruptTests(SynchronousTestCase):
         self.successResultOf(Deferred.fromCoroutine(parrot.run_line("help")))
         self.assertEqual(parrot.said[:3], ["say TEXT", "  it is said again", "help"])
 
+    def test_broken(self) -> None:
+        """Where not all fits beside the names, they take less, and what is too long still goes on below itself."""
+        self.patch(interpreter, "shutil", SimpleNamespace(get_terminal_size=lambda: SimpleNamespace(columns=60)))
+        said = list[str]()
+        words = [interpreter.Word("one", "", "a " * 30 + "b", Parrot.show_help), interpreter.HELP]
+        self.successResultOf(Deferred.fromCoroutine(Interpreter(words, said.append).run_line("help")))
+        self.assertEqual(said, ["  one   " + "a " * 25 + "a", " " * 8 + "a a a a b", "  help  these words"])
+
 
 class WaitingTests(SynchronousTestCase):
     """Waiting for what others wait for too."""
