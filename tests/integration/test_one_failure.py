@@ -24,6 +24,8 @@ from tests.integration.daemons import LONGEST_S
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = (ROOT / "docs/howto/simulate.md").read_text(encoding="utf-8")
 CHAPTER: Final = PAGE.partition("## One failure")[2]
+# As where the environment has been activated: programs then name themselves shortly.
+PATH: Final = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
 PATCH: Final = (ROOT / "docs/howto/one-failure.patch").read_text(encoding="utf-8")
 SCENARIO: Final = "failing-seed-18.toml"
 
@@ -68,7 +70,7 @@ def run(package: Path, directory: Path, words: Sequence[str]) -> tuple[int, str]
     done = subprocess.run(
         [sys.executable, *words],
         cwd=directory,
-        env={**os.environ, "PYTHONPATH": str(package)},
+        env={**os.environ, "PYTHONPATH": str(package), "PATH": PATH},
         capture_output=True,
         text=True,
         timeout=LONGEST_S * 4,
@@ -115,7 +117,7 @@ def test_shrinking(changed: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         command,
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(changed), "COLUMNS": "120"},
+        env={**os.environ, "PYTHONPATH": str(changed), "PATH": PATH, "COLUMNS": "120"},
         capture_output=True,
         text=True,
         timeout=LONGEST_S * 4,
