@@ -103,6 +103,7 @@ def test_shows_the_change() -> None:
     assert fenced("diff") in PATCH
 
 
+@pytest.mark.slow
 def test_seed(changed: Path, tmp_path: Path) -> None:
     """The run of the page breaks a promise with the change, in the words of the page, and none without."""
     words = [*typed("simulate market --nodes 20 --sellers 4 --seed"), "--quiet"]
@@ -110,6 +111,7 @@ def test_seed(changed: Path, tmp_path: Path) -> None:
     assert bazaar(ROOT, tmp_path, *words) == (0, "")
 
 
+@pytest.mark.slow
 def test_shrinking(changed: Path, tmp_path: Path) -> None:
     """The search for a smaller run goes as the page shows, and ends with the file that it shows."""
     words = [*typed("simulate market --nodes 20 --sellers 4 --seed"), "--shrink", "--shrink-to", SCENARIO]

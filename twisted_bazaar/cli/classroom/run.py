@@ -32,7 +32,6 @@ class Lesson:
 
     folder: Path
     _prompt: Prompt | None = field(default=None, init=False)
-    _words: RoomPrompt | None = field(default=None, init=False)
 
     async def work(self, reactor: Any) -> int:
         """Run the lesson; returns the exit status.
@@ -67,7 +66,7 @@ class Lesson:
                 prompt.say("eight peers on a ring; help tells the words")
             seen = looking.start(_LOOK_EVERY_S)
             await room.open()
-            words = self._words = RoomPrompt(
+            words = RoomPrompt(
                 room,
                 lambda: table_lines(room.views(), _PIPE_COLUMNS if screen is None else screen.columns),
                 say,
@@ -91,11 +90,7 @@ class Lesson:
 
         @param at: when it came.
         """
-        prompt, words = self._prompt, self._words
-        if prompt is None or words is None or not prompt.is_seen or prompt.took_key_at(at):
-            return False
-        words.on_interrupt()
-        return True
+        return self._prompt is not None and self._prompt.interrupt(at)
 
 
 def broken_at_blanks(line: str, columns: int) -> list[str]:

@@ -47,7 +47,6 @@ class RingRun:
     state: StateDirectory | None = None
     quiet: bool = False
     _prompt: Prompt | None = field(default=None, init=False)
-    _commands: RingPrompt | None = field(default=None, init=False)
 
     async def work(self, reactor: Any) -> int:
         """Take words until there are no more, and leave the ring; returns the exit status.
@@ -76,7 +75,6 @@ class RingRun:
             if join := self.options["join"]:
                 prompt.say(f"joining the ring by {join}")
             commands = RingPrompt(peer, self.directory, prompt.say, reactor, strict=not prompt.is_seen)
-            self._commands = commands
             prompt.interrupted = commands.on_interrupt
             talking = Deferred.fromCoroutine(commands.run(prompt, reactor))
             peer.finished.addCallback(lambda _: talking.cancel())
@@ -100,11 +98,7 @@ class RingRun:
 
         @param at: when it came.
         """
-        prompt, commands = self._prompt, self._commands
-        if prompt is None or commands is None or not prompt.is_seen or prompt.took_key_at(at):
-            return False
-        commands.on_interrupt()
-        return True
+        return self._prompt is not None and self._prompt.interrupt(at)
 
 
 class _Watcher(JoinObserver):

@@ -116,6 +116,16 @@ class Prompt:
         since = self._takes_key_since
         return since is not None and at > since
 
+    def interrupt(self, at: float) -> bool:
+        """Ctrl-C while no line is typed; returns whether somebody here deals with it.
+
+        @param at: when it came, by C{time.monotonic}.
+        """
+        if self.interrupted is None or not self.is_seen or self.took_key_at(at):
+            return False
+        self.interrupted()
+        return True
+
     def _let_edit(self) -> None:
         """Let what is typed be edited, completed and called again, where that is known here."""
         try:

@@ -43,7 +43,7 @@ def shell(options: OptionValues) -> None:
     """
     run = _Run(directory_for_files(options["output"]), EphemeralNode.read(options))
     try:
-        status = run_in_reactor(run.work, run.interrupt)
+        status = run_in_reactor(run.work, run.prompt.interrupt)
     except Interrupted as interrupted:
         run.tell_rest()
         raise SystemExit(ExitStatus.UNFINISHED if run.has_left else interrupted.status) from None
@@ -53,13 +53,14 @@ def shell(options: OptionValues) -> None:
 class _Run:
     """One call of the command.
 
+    @ivar prompt: where words are typed.
     @ivar has_left: whether downloads were left that can be gone on with.
     """
 
     def __init__(self, directory: Path, membership: EphemeralNode) -> None:
         self._directory = directory
         self._membership = membership
-        self._prompt = Prompt(history=History(states_root(), _HISTORY))
+        self.prompt = Prompt(history=History(states_root(), _HISTORY))
         self._commands: ShellCommands | None = None
         self.has_left = False
 
@@ -67,23 +68,13 @@ class _Run:
         """Take words until there are no more; returns the exit status."""
         joining = self._membership.join(reactor, self._make_fetcher, stays=True, late=self._tell_late)
         async with joining as member:
-            prompt = self._prompt
+            prompt = self.prompt
             commands = self._commands = ShellCommands(
                 member.fetcher, self._directory, prompt.say, reactor, patient=not prompt.is_seen
             )
             prompt.interrupted = commands.on_interrupt
             member.fetcher.joined.addCallback(lambda _: prompt.say("joined; help tells which words there are"))
             return await member.stay(commands.run(prompt, reactor))
-
-    def interrupt(self, at: float) -> bool:
-        """Ctrl-C while no line is typed; returns whether the prompt is there for it.
-
-        @param at: when it came.
-        """
-        if self._commands is None or not self._prompt.is_seen or self._prompt.took_key_at(at):
-            return False
-        self._commands.on_interrupt()
-        return True
 
     def tell_rest(self) -> None:
         """Say what was left when it was interrupted."""
@@ -94,4 +85,4 @@ class _Run:
         return Fetcher(catalogue, parts_in(self._directory))
 
     def _tell_late(self, reason: Reason) -> None:
-        self._prompt.say(self._membership.asked.awaited(reason))
+        self.prompt.say(self._membership.asked.awaited(reason))
