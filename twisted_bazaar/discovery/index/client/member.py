@@ -78,7 +78,7 @@ class IndexMember(Role):
             Error: self._error_received,
         }
         self._observer = observer or JoinObserver()
-        self.is_with_stranger = False
+        self.is_with_stranger: bool = False
         self._is_joined = False
         self._has_answered = False
         self._is_stopped = False
