@@ -749,8 +749,8 @@ class RefusalTests(SynchronousTestCase):
                 )
             ],
             [
-                "message: \\ud800 is half of a surrogate pair, and no character",
-                "message: \\udc00 is half of a surrogate pair, and no character",
+                "reply: \\ud800 is half of a surrogate pair, and no character",
+                "reply: \\udc00 is half of a surrogate pair, and no character",
                 "message: not UTF-8 at byte 31",
             ],
         )
@@ -766,6 +766,13 @@ class RefusalTests(SynchronousTestCase):
             (b'{"type":"reply","id":7,"item":"a","item":"a"}', (7, None)),
             (b'{"type":"nonsense","id":"%b"}' % query.encode(), (None, query)),
             *((b'{"type":"reply","item":"a","id":%b}' % bad, (None, None)) for bad in (b'"7"', b"-1", b"7.5", b"[7]")),
+            *(
+                (b'{"type":"reply","id":7,"item":"a","x":[{"y":%b}]}' % bad, (7, None))
+                for bad in (b"1.5", b"1e2", b"5.0", b"NaN", b"9007199254740993", b"9" * 5_000, b'"\\ud800"')
+            ),
+            (b'{"type":"query","id":"%b","words":"a","x":1.5}' % query.encode(), (None, query)),
+            (b'{"type":"query","id":"%b","words":"\\ud800"}' % query.encode(), (None, query)),
+            (b'{"type":"reply","id":7,"item":"a","id":8}', (8, None)),
             (b'{"type":"reply","item":"a"}', (None, None)),
             (b'{"type":"reply","item":"\xff","id":7}', (None, None)),
         ):

@@ -11,31 +11,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Final, Union
+from typing import Any, Final, Union
 
 import msgspec
 
 from twisted_bazaar.errors import UNREADABLE, MalformedMessage, UnknownMessage, WireError, WrongWay
 from twisted_bazaar.wire.message import MESSAGE_TYPES, Message, MessageId, QueryId
-from twisted_bazaar.wire.strict_json import RepeatedKey, check_strict, why_unreadable
+from twisted_bazaar.wire.strict_json import RepeatedKey, check_strict, read_leniently, why_unreadable
 
 _PATH_KEYS: Final = ("path", "returnPath")
 _AT_KEY: Final = re.compile(r"^(?P<reason>.*?) - at `\$\.?(?P<key>[^`]*)`$", re.DOTALL)
 _OWN_WORDS: Final = re.compile(r"^(?P<key>\w+): (?P<reason>.*)$", re.DOTALL)
 _MISSING: Final = re.compile(r"^Object missing required field `(?P<key>\w+)`")
 _LONGEST_REASON: Final = 200
-
-
-class _Head(msgspec.Struct, gc=False):
-    type: str
-
-
-class _Numbered(msgspec.Struct, gc=False):
-    id: MessageId | QueryId
-
-
-_read_head = msgspec.json.Decoder(_Head).decode
-_read_id = msgspec.json.Decoder(_Numbered).decode
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -72,25 +60,30 @@ class Codec:
         """
         try:
             return self.read(payload)
-        except msgspec.ValidationError as error:
-            raise self._explain(payload, str(error)) from None
-        except RepeatedKey as error:
-            name = _read_head(payload).type
-            raise MalformedMessage(name, error.key, "this key stands in an object twice", _id_of(payload)) from None
         except UNREADABLE as error:
-            # Not JSON, not UTF-8, or nested too deeply; msgspec's own errors are ValueErrors.
-            raise MalformedMessage(None, None, _shorten(why_unreadable(payload, str(error)))) from None
+            # msgspec's own errors are ValueErrors.
+            raise self._explain(payload, error) from None
 
-    def _explain(self, payload: bytes, fault: str) -> WireError:
-        """Turn msgspec's sentence into an error that names message and key."""
+    def _explain(self, payload: bytes, error: Exception) -> WireError:
+        """Say which message is at fault, with its id and the key at fault, as far as they can be read."""
+        fits_none = isinstance(error, msgspec.ValidationError)
         try:
-            name = _read_head(payload).type
-        except UNREADABLE:
+            whole = read_leniently(payload)
+        except UNREADABLE as unreadable:
+            return MalformedMessage(None, None, _why(payload, unreadable if fits_none else error))
+        name = whole.get("type") if isinstance(whole, dict) else None
+        if not isinstance(name, str):
             return MalformedMessage(None, "type", "every message is an object with a string `type`")
-        number = _id_of(payload)
+        number = _id_in(whole)
         if name not in self._names:
-            return UnknownMessage(_shorten(name, 64), number)
-        key, reason = key_and_reason(fault)
+            # No text with half of a surrogate pair can be sent back.
+            shown = _shorten(name.encode(errors="replace").decode(), 64)
+            return UnknownMessage(shown, number) if fits_none else MalformedMessage(None, None, _why(payload, error))
+        if isinstance(error, RepeatedKey):
+            return MalformedMessage(name, error.key, "this key stands in an object twice", number)
+        if not fits_none:
+            return MalformedMessage(name, None, _why(payload, error), number)
+        key, reason = key_and_reason(str(error))
         at_path = key is not None and key.split("[")[0] in _PATH_KEYS
         return (WrongWay if at_path else MalformedMessage)(name, key, _shorten(reason), number)
 
@@ -101,12 +94,17 @@ def codec_of(types: frozenset[type[Message]]) -> Codec:
     return Codec(types)
 
 
-def _id_of(payload: bytes) -> int | str | None:
-    """The id of a message at fault, if that can be read."""
+def _id_in(whole: dict[str, Any]) -> int | str | None:
+    """The id of a message at fault, if it is one."""
     try:
-        return _read_id(payload).id
-    except UNREADABLE:
+        number: int | str = msgspec.convert(whole.get("id"), MessageId | QueryId)
+    except msgspec.ValidationError:
         return None
+    return number
+
+
+def _why(payload: bytes, error: Exception) -> str:
+    return _shorten(why_unreadable(payload, str(error)))
 
 
 def key_and_reason(fault: str) -> tuple[str | None, str]:

@@ -42,6 +42,17 @@ def check_strict(payload: bytes) -> None:
     _decode(payload.decode())
 
 
+def read_leniently(payload: bytes) -> Any:
+    """What a payload that was refused may have been meant as: for an answer that says what was refused.
+
+    Of two equal keys the last counts; None stands for a number that no message has.
+
+    @raise ValueError: it is no JSON at all.
+    @raise RecursionError: it is nested too deeply.
+    """
+    return _decode_leniently(payload.decode())
+
+
 def why_unreadable(payload: bytes, fault: str) -> str:
     """What is wrong with bytes that are no JSON, in words that help who wrote them.
 
@@ -53,6 +64,8 @@ def why_unreadable(payload: bytes, fault: str) -> str:
         return f"not UTF-8 at byte {error.start}"
     if text.startswith("\N{BYTE ORDER MARK}"):
         return "a byte order mark stands before it"
+    if "recursion" in fault:
+        return "it is nested too deeply"
     half = next((match[1] for match in _ESCAPES.finditer(text) if match[1]), None)
     return fault if half is None else f"{half} is half of a surrogate pair, and no character"
 
@@ -76,10 +89,21 @@ def _fraction(text: str) -> Any:
     raise ValueError(f"{_quoted(text)} is no whole number in plain digits")
 
 
+def _integer_or_none(text: str) -> int | None:
+    return int(text) if len(text) <= _LONGEST_QUOTED else None
+
+
+def _nothing(text: str) -> None:
+    """Stands for a number that is not whole."""
+
+
 def _quoted(text: str) -> str:
     return text if len(text) <= _LONGEST_QUOTED else text[: _LONGEST_QUOTED - 1] + "…"
 
 
 _decode: Final = json.JSONDecoder(
     object_pairs_hook=_object, parse_int=_integer, parse_float=_fraction, parse_constant=_fraction
+).decode
+_decode_leniently: Final = json.JSONDecoder(
+    parse_int=_integer_or_none, parse_float=_nothing, parse_constant=_nothing
 ).decode
