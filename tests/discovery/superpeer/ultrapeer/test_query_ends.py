@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests import examples
+from tests.discovery.superpeer.graphs import graphs
 from twisted_bazaar.discovery.superpeer.messages import QueryEnd
 from twisted_bazaar.discovery.superpeer.ultrapeer.query_ends import LIFETIME_S, QueryEnds
 from twisted_bazaar.discovery.superpeer.ultrapeer.reverse_paths import Arrival, ReversePaths
@@ -108,20 +109,6 @@ class Flood:
         assert isinstance(askers, list | tuple)
         for asker in askers:
             self.send(node, asker.port, self.ends[node].end_for(ID, asker, self.now))
-
-
-@st.composite
-def graphs(draw: st.DrawFn) -> dict[int, set[int]]:
-    """Neighbours, with loops of all lengths."""
-    count = draw(st.integers(2, 14))
-    links: dict[int, set[int]] = {node: set() for node in range(count)}
-    edges = [(node, draw(st.integers(0, node - 1))) for node in range(1, count)]
-    numbers = st.integers(0, count - 1)
-    for one, other in (*edges, *draw(st.lists(st.tuples(numbers, numbers), max_size=25))):
-        if one != other:
-            links[one].add(other)
-            links[other].add(one)
-    return links
 
 
 rounds = st.lists(st.integers(1, 6), min_size=1, max_size=4, unique=True).map(sorted)

@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests import examples
 from tests.discovery.superpeer.fakes import SuperPeerTestCase
+from tests.discovery.superpeer.graphs import graphs
 from tests.weighing import weighing, weight_of
 from twisted_bazaar.discovery.superpeer.messages import Query
 from twisted_bazaar.discovery.superpeer.ultrapeer.reverse_paths import Arrival, ReversePaths
@@ -92,20 +93,6 @@ class Flood:
             self.dropped.append(visited)
         else:
             self.send(node, way.port, visited)
-
-
-@st.composite
-def graphs(draw: st.DrawFn) -> dict[int, set[int]]:
-    """Neighbours, with loops of all lengths."""
-    count = draw(st.integers(2, 14))
-    links: dict[int, set[int]] = {node: set() for node in range(count)}
-    edges = [(node, draw(st.integers(0, node - 1))) for node in range(1, count)]
-    numbers = st.integers(0, count - 1)
-    for one, other in (*edges, *draw(st.lists(st.tuples(numbers, numbers), max_size=25))):
-        if one != other:
-            links[one].add(other)
-            links[other].add(one)
-    return links
 
 
 def within(links: dict[int, set[int]], reach: int) -> set[int]:
