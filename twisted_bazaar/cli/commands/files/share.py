@@ -49,6 +49,7 @@ _ENDINGS: Final = (
     Ending(ExitStatus.DONE, "It was told to end; the folder is not shared any more."),
     Ending(ExitStatus.NO, "It could not begin, or go on."),
     WRONG_OPTION,
+    Ending(ExitStatus.UNREACHED, "What listens at --index or --join is something else, such as a tracker."),
 )
 
 
