@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from twisted_bazaar.cli.terminal.programs import how_to_call
+from twisted_bazaar.cli.terminal.results import OutputConsole
 from twisted_bazaar.demo.audit import Account
 
 _WIDEST: Final = 96
@@ -31,7 +32,7 @@ class Narration:
     """
 
     def __init__(self, clock: Callable[[], float], console: Console | None = None) -> None:
-        self._console = console or Console(highlight=False)
+        self._console = console or OutputConsole(highlight=False)
         self._console.width = min(self._console.width, _WIDEST)
         self._clock = clock
         self._began = clock()

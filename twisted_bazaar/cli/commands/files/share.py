@@ -26,7 +26,7 @@ from twisted_bazaar.cli.node.transfers import SERVING, wrapped_words
 from twisted_bazaar.cli.terminal.amounts import format_count, format_size
 from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.cli.terminal.printable import printable
-from twisted_bazaar.cli.terminal.results import is_narrow, show_line
+from twisted_bazaar.cli.terminal.results import OutputConsole, is_narrow, show_line
 from twisted_bazaar.cli.terminal.session import Interrupted, run_in_reactor
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.exit_status import WRONG_OPTION, Ending, ExitStatus
@@ -80,7 +80,7 @@ def share(folder: str, options: OptionValues) -> None:
     except UsageError as error:
         # Names are for daemons.
         raise UserError(str(error).removeprefix("DIR ").replace("a --name or --state", "a --state")) from None
-    sharing = Sharing(path, node, directory, limits, Console(highlight=False))
+    sharing = Sharing(path, node, directory, limits, OutputConsole(highlight=False))
     try:
         run_in_reactor(sharing.run)
     except Interrupted:
