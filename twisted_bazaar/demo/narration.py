@@ -108,6 +108,9 @@ class Narration:
         self._row(_INDENT, "They find each other, in any order. kill -9 one, start it again, and ask:")
         self.command(f"{bazaar} orders --name buyer")
         self.command(f"{bazaar} stock add apple=10")
+        self._row(_INDENT, "The proof of an order, with the beginning of its id, from the list, in place of ID:")
+        self.command(f"{bazaar} orders ID --name buyer --receipt receipt.json")
+        self.command(f"{bazaar} verify receipt.json")
         self._row(
             _INDENT,
             "Stop the tracker in between; add a relay (--role relay), or another seller that asks less (--role seller "
