@@ -58,8 +58,20 @@ class CommandHelpTests(SynchronousTestCase):
         for words, meant in (("stock lst", "list"), ("config shw", "show"), ("simulate markt", "market")):
             word, unknown = words.split()
             done = CliRunner().invoke(main, [word, unknown], prog_name="bazaar")
-            line = f"bazaar {word}: No such command {unknown!r}; did you mean {meant}?; see --help"
+            line = f"bazaar {word}: No such command {unknown!r}; did you mean {meant}?"
             self.assertEqual((done.exit_code, done.output), (2, f"{line}\n"))
+
+    def test_unknown_option(self) -> None:
+        """And so is an option."""
+        for words, hint in (
+            ("search a --indx b", "'--indx'; did you mean --index?"),
+            ("simulate market --node 3", "'--node'; did you mean --nodes or --mode?"),
+            ("ring --joiin x", "'--joiin'; did you mean --join?"),
+            ("demo --xyzzy", "'--xyzzy'; see --help"),
+        ):
+            done = CliRunner().invoke(main, words.split(), prog_name="bazaar")
+            self.assertEqual(done.exit_code, 2)
+            self.assertEqual(done.output.partition(": No such option ")[2], f"{hint}\n")
 
     def test_groups(self) -> None:
         """What one asks first stands first: own options, then how to find, then links and datagrams, help last."""

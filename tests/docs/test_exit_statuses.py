@@ -34,7 +34,7 @@ _HEAD: Final = """\
 
 With which status each program ends, for scripts; `--help` of each shows the same. Programs with the same endings stand
 together. A command that a signal has interrupted ends with 128 and the number of the signal, such as 130 for Ctrl-C,
-unless its table says otherwise.
+unless its table says otherwise; so does one whose output goes into a pipe that nobody reads any more, with 141.
 
 """
 # What takes a status, and is called with it.

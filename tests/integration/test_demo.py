@@ -95,6 +95,8 @@ def test_keeps_its_promises(demo: DemoRun) -> None:
     assert len(re.findall(r"\n +messages +\d+ in all: \d+ search", story)) == 4
     assert re.search(r"Both\s+are killed.*asks again.*Sold once, paid\s+once\.\n", story, re.DOTALL)
     assert re.search(r"\n +messages +\d+ in all: \d+ buy, \d+ buyOK\n", story)
+    assert "a folder that goes when this ends" in " ".join(story.split())
+    assert "bazaar orders ID --name buyer --receipt receipt.json\n" in story[story.index("Now you") :]
     assert re.search(r"receipt\.json: it holds.*\n +quantity +2\n.*forgery\.json: it does not hold", story, re.DOTALL)
     assert re.search(r"\n +Otto +pear +4 +2 +2 +Paul 2 +120 *\n", story)
     assert "The books agree" in story

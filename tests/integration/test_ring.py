@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from tests.integration.daemons import BAZAAR, Daemon, Daemons, free_port, until
 from tests.integration.test_files import MIB, file_of
 from twisted_bazaar.cli.control.client import NotThere, RunningNode
+from twisted_bazaar.exit_status import ExitStatus
 from twisted_bazaar.roles.ring.kept_folder import KEPT_FOLDER
 
 NAMES: Final = ("one", "two", "three", "four", "five", "six", "seven", "eight")
@@ -254,6 +256,36 @@ def test_killed_while_fetching(circle: Circle) -> None:
     circle.command(fetcher, "request", "paper", "-o", str(folder))
     assert [path.name for path in folder.iterdir()] == ["paper"]
     assert (folder / "paper").read_bytes() == content
+
+
+def test_interrupted_while_fetching(circle: Circle) -> None:
+    """Ctrl-C in the middle of a request says how much is kept; the same command goes on from there."""
+    circle.begin("one", "two", "three", words=("--replicas", "0"))
+    content = file_of(96 * MIB)
+    circle.store("one", content)
+    [keeper] = until(circle.keepers)
+    fetcher = next(name for name in circle.running if name not in ("one", keeper))
+    folder = circle.directory / "downloads"
+    folder.mkdir()
+    words = ("ring", "request", "paper", "-o", str(folder), "--name", fetcher)
+    asking = circle.daemons.start(*words, program=BAZAAR)
+    until(lambda: any(row["bytes"] > 2 * MIB for rows in circle.ask(fetcher, "ring.transfers") for row in rows))
+    # So that it stays in the middle.
+    circle.running[keeper].pause()
+    asking.interrupt()
+    said = asking.rest()
+    goes_on = "and the same command goes on from there"
+    kept = re.fullmatch(rf"bazaar ring request: interrupted; ([\d.]+) MiB of 96\.0 MiB are kept, {goes_on}\n", said)
+    assert kept is not None, said
+    assert asking.wait() == ExitStatus.UNFINISHED
+    assert not (folder / "paper").exists()
+    assert not any(circle.ask(fetcher, "ring.transfers"))
+    circle.running[keeper].send_signal(signal.SIGCONT)
+    [row] = circle.command(fetcher, "request", "paper", "-o", str(folder))
+    assert [path.name for path in folder.iterdir()] == ["paper"]
+    assert (folder / "paper").read_bytes() == content
+    # What was kept has not come again.
+    assert sum(row["sources"].values()) <= (96 - float(kept[1]) + 1) * MIB, row
 
 
 @pytest.mark.slow

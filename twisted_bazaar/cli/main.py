@@ -14,10 +14,10 @@ from typing import Any, Final
 import click
 from attrs import frozen
 
-from twisted_bazaar.cli.terminal.command import WIDEST_COMMAND, write_lines
-from twisted_bazaar.cli.terminal.errors import UserError, output_or_refuse
+from twisted_bazaar.cli.terminal.command import WIDEST_COMMAND, in_one_line, write_lines
+from twisted_bazaar.cli.terminal.errors import output_or_refuse
 from twisted_bazaar.exit_status import status_of_signal
-from twisted_bazaar.settings.help import did_you_mean, format_examples, format_groups
+from twisted_bazaar.settings.help import format_examples, format_groups
 
 # Longer lines are hard to read.
 _WIDEST: Final = 80
@@ -118,8 +118,7 @@ class _Commands(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            hint = did_you_mean(args[0], _FOLDERS) or "; see --help"
-            raise UserError(f"{error.message.rstrip('.')}{hint}") from None
+            raise in_one_line(error, args[0], _FOLDERS) from None
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands by subject, without importing them; then the few options."""

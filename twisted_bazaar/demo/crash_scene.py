@@ -107,7 +107,8 @@ class CrashScene:
         """Have Otto write a receipt, and check it; then spoil it, and check it again."""
         self._story.scene("And here is the proof")
         self._story.tell(
-            "Paul signed the order and Otto the answer. Both together prove the sale, to anybody, anywhere:"
+            "Paul signed the order and Otto the answer. Both together prove the sale, to anybody, anywhere. "
+            "It is shown in a folder that goes when this ends; how to do it with nodes of your own stands at the end:"
         )
         short = order[:_SHORT_ID]
         self._bazaar(

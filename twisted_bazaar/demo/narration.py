@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from twisted_bazaar.cli.terminal.programs import how_to_call
+from twisted_bazaar.cli.terminal.results import OutputConsole
 from twisted_bazaar.demo.audit import Account
 
 _WIDEST: Final = 96
@@ -31,7 +32,7 @@ class Narration:
     """
 
     def __init__(self, clock: Callable[[], float], console: Console | None = None) -> None:
-        self._console = console or Console(highlight=False)
+        self._console = console or OutputConsole(highlight=False)
         self._console.width = min(self._console.width, _WIDEST)
         self._clock = clock
         self._began = clock()
@@ -107,6 +108,9 @@ class Narration:
         self._row(_INDENT, "They find each other, in any order. kill -9 one, start it again, and ask:")
         self.command(f"{bazaar} orders --name buyer")
         self.command(f"{bazaar} stock add apple=10")
+        self._row(_INDENT, "The proof of an order, with the beginning of its id, from the list, in place of ID:")
+        self.command(f"{bazaar} orders ID --name buyer --receipt receipt.json")
+        self.command(f"{bazaar} verify receipt.json")
         self._row(
             _INDENT,
             "Stop the tracker in between; add a relay (--role relay), or another seller that asks less (--role seller "

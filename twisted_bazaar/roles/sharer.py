@@ -23,6 +23,7 @@ from twisted_bazaar.roles.fetcher import UPLOAD_RATE, UPLOAD_SLOTS, Fetcher, par
 from twisted_bazaar.roles.fetching import Fetch
 from twisted_bazaar.settings.option import Option, OptionValues
 from twisted_bazaar.state import written_path
+from twisted_bazaar.system.sizes import Size
 from twisted_bazaar.values.files import SharedFile
 
 _LOOK_S: Final = 1.0
@@ -116,8 +117,8 @@ class Sharer(Fetcher):
         name = content.seen.name if isinstance(content, SharedContent) else digest
         # Strangers must not be able to fill the log.
         is_told = self._uploads_told.allow(self.node.clock.seconds())
-        sentence = "sent {bytes} bytes of {name} to {host}" if is_told else None
-        self.node.report("uploaded", sentence, name=name, digest=digest, host=host, bytes=sent_bytes)
+        sentence = "sent {bytes} of {name} to {host}" if is_told else None
+        self.node.report("uploaded", sentence, name=name, digest=digest, host=host, bytes=Size(sent_bytes))
 
     def completed(self, fetch: Fetch) -> Deferred[None]:
         """Offer a file that has come from the folder from now on."""
@@ -137,8 +138,8 @@ class Sharer(Fetcher):
         self._spare_collector(len(added))
         few = len(added) <= _TOLD_ONE_BY_ONE
         for file in added:
-            sentence = "sharing {name}, {size} bytes" if few else None
-            self.node.report("shared", sentence, name=file.name, size=file.size, digest=file.digest)
+            sentence = "sharing {name}, {size}" if few else None
+            self.node.report("shared", sentence, name=file.name, size=Size(file.size), digest=file.digest)
         if not few:
             self.node.report("shared_many", "sharing {count} more files", count=len(added))
         few = len(removed) <= _TOLD_ONE_BY_ONE

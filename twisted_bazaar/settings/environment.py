@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.settings.known import CONFIG, Known, nearest
+from twisted_bazaar.settings.known import CONFIG, Known
+from twisted_bazaar.settings.similar import asking_for, similar_to
 from twisted_bazaar.settings.values import Kind, Kinds, Place, Setting, Source, Value
 
 PREFIX: Final = "BAZAAR_"
@@ -42,8 +43,8 @@ def environment_doubts(environment: Mapping[str, str], known: Known) -> Iterator
     variables = {variable_of(option) for option in (*known.options, CONFIG)}
     for name in sorted(environment):
         if name.startswith(PREFIX) and name not in variables:
-            meant = nearest(name.removeprefix(PREFIX), {*known.options, CONFIG})
-            yield f"{name} sets nothing" + (f"; did you mean {variable_of(meant)}?" if meant else "")
+            meant = similar_to(name.removeprefix(PREFIX), {*known.options, CONFIG})
+            yield f"{name} sets nothing{asking_for([*map(variable_of, meant)])}"
 
 
 def _value(variable: str, kind: Kind, text: str) -> Value:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from attrs import frozen
 
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.settings.known import CONFIG, Known, nearest
+from twisted_bazaar.settings.known import CONFIG, Known
+from twisted_bazaar.settings.similar import asking_for, did_you_mean
 from twisted_bazaar.settings.values import Kind, Kinds, Place, Setting, Source, Value
 
 
@@ -60,13 +61,12 @@ class SettingsFile:
             if _is_table(value):
                 self._check_table(key, value, known)
             elif key not in known.options:
-                raise UsageError(f"{self.path}: {_no_option(key, nearest(key, known.options))}")
+                raise UsageError(f"{self.path}: {_no_option(key, known.options)}")
 
     def _check_table(self, table: str, value: Any, known: Known) -> None:
         if table not in known.tables:
-            meant = known.meant_table(table)
-            hint = f"did you mean [{meant}]?" if meant else f"there are {', '.join(sorted(known.tables))}"
-            raise UsageError(f"{self.path}: [{table}] is no program or role; {hint}")
+            hint = asking_for(known.meant_tables(table), "[{}]") or f"; there are {', '.join(sorted(known.tables))}"
+            raise UsageError(f"{self.path}: [{table}] is no program or role{hint}")
         if not isinstance(value, Mapping):
             raise UsageError(f"{self.path}: write [{table}], in single brackets, and once")
         allowed = known.in_table(table)
@@ -79,7 +79,7 @@ class SettingsFile:
             if owners:
                 places = " or ".join(f"[{owner}]" for owner in owners)
                 raise UsageError(f"{where}{key} is not an option of it; write it in {places}, or at the top")
-            raise UsageError(f"{where}{_no_option(key, nearest(key, allowed))}")
+            raise UsageError(f"{where}{_no_option(key, allowed)}")
 
     def _entries(self, table: str) -> Mapping[str, Any]:
         entries = self.content.get(table) if table else self.content
@@ -93,11 +93,10 @@ def _is_table(value: Any) -> bool:
     return isinstance(value, Mapping) or (isinstance(value, list) and any(isinstance(each, Mapping) for each in value))
 
 
-def _no_option(key: str, meant: str | None) -> str:
+def _no_option(key: str, options: Iterable[str]) -> str:
     if key == CONFIG:
         return "a settings file cannot name another; leave out config"
-    hint = f"did you mean {meant}?" if meant else "see --help for those there are"
-    return f"there is no option {key!r}; {hint}"
+    return f"there is no option {key!r}" + (did_you_mean(key, options) or "; see --help for those there are")
 
 
 def _value(where: str, kind: Kind, value: Any) -> Value:

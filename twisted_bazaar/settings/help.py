@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Final
 
 from twisted_bazaar.exit_status import Ending
@@ -16,8 +15,6 @@ _LEAST_TEXT: Final = 24
 _OTHERS: Final = "Options"
 _ENDINGS: Final = "Exit status"
 _WIDEST_STATUS: Final = 3
-_MOST_MEANT: Final = 2
-_CLOSE: Final = 0.65
 
 Entry = tuple[str, str]
 """What is typed, and what it does: an option, or a command; or a number, and what it says."""
@@ -71,15 +68,6 @@ def format_examples(examples: Sequence[str]) -> Iterator[str]:
         yield "Example:" if len(examples) == 1 else "Examples:"
         yield from (" " * _INDENT + example for example in examples)
         yield ""
-
-
-def did_you_mean(word: str, known: Iterable[str], dashes: str = "") -> str:
-    """The end of a sentence about a word that is not known: those that are close to it; empty if there are none.
-
-    @param dashes: what stands before each.
-    """
-    close = [f"{dashes}{each}" for each in get_close_matches(word, list(known), _MOST_MEANT, _CLOSE)]
-    return f"; did you mean {' or '.join(close)}?" if close else ""
 
 
 def _told(words: str, text: str, width: int, widest_words: int) -> Iterator[str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from difflib import get_close_matches
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from attrs import frozen
 
 from twisted_bazaar.settings.option import Option
+from twisted_bazaar.settings.similar import similar_to
 from twisted_bazaar.settings.values import Kinds
 
 NODE: Final = "bazaar-node"
@@ -62,13 +62,7 @@ class Known:
         own = [name for name, added in self.roles.items() if added and option in added]
         return [*own, *(name for name, options in self.programs.items() if option in options)]
 
-    def meant_table(self, table: str) -> str | None:
-        """The table that somebody may have meant who wrote another name."""
+    def meant_tables(self, table: str) -> Sequence[str]:
+        """The tables that somebody may have meant who wrote another name."""
         whole = f"bazaar-{table}"
-        return whole if whole in self.tables else nearest(table, self.tables)
-
-
-def nearest(name: str, names: Iterable[str]) -> str | None:
-    """The name that somebody may have meant who wrote another; None if there is none like it."""
-    found = get_close_matches(name.lower().replace("_", "-"), sorted(names), n=1)
-    return found[0] if found else None
+        return [whole] if whole in self.tables else similar_to(table, self.tables)[:1]

@@ -14,3 +14,10 @@ def format_size(size: float) -> str:
         if size < 1000 or unit == _UNITS[-1]:
             break
     return f"{size:.{2 if size < 10 else 1 if size < 100 else 0}f} {unit}"
+
+
+class Size(int):
+    """A number of bytes: in a sentence it stands as people read it, and to programs it is the number."""
+
+    def __str__(self) -> str:
+        return format_size(self)

@@ -17,7 +17,6 @@ from twisted_bazaar.errors import UsageError
 from twisted_bazaar.exit_status import Ending, ExitStatus
 from twisted_bazaar.settings.help import (
     Entry,
-    did_you_mean,
     entry_of,
     format_endings,
     format_examples,
@@ -27,6 +26,7 @@ from twisted_bazaar.settings.help import (
 from twisted_bazaar.settings.known import CONFIG, NEVER_SET, kinds_of
 from twisted_bazaar.settings.layers import Layers
 from twisted_bazaar.settings.option import Option, OptionValues
+from twisted_bazaar.settings.similar import did_you_mean
 from twisted_bazaar.settings.values import DEFAULT, TYPED, Kind, Setting, Settings, as_words, with_sources
 from twisted_bazaar.state import StateDirectory, state_path
 from twisted_bazaar.taps.known import known_options
@@ -140,7 +140,7 @@ class DaemonOptions(usage.Options):
     def parseArgs(self, *words: str) -> None:
         """Refuse words that are no options."""
         if words:
-            hint = did_you_mean(words[0], self._names(), "--")
+            hint = did_you_mean(words[0], self._names(), "--{}")
             raise UsageError(f"{words[0]!r}: only options are taken, which begin with --{hint}")
 
     def postOptions(self) -> None:
@@ -181,7 +181,7 @@ class DaemonOptions(usage.Options):
             return ""
         if any(name.startswith(error.opt) for name in self._names()):
             return ""
-        return self.who_knows(error.opt) or did_you_mean(error.opt, self._names(), "--")
+        return self.who_knows(error.opt) or did_you_mean(error.opt, self._names(), "--{}")
 
     def _names(self) -> list[str]:
         return [name.rstrip("=") for name in self.longOpt]

@@ -90,6 +90,16 @@ class StoppedTests(StoppedCase):
         result = self.bazaar("orders")
         self.assertEqual((result.stdout, result.stderr), ("no orders yet\n", "node open:\n"))
 
+    def test_order(self) -> None:
+        """An order is looked for in the books of those that do not run, if none that runs has it."""
+        self.open_ledger().close()
+        self.write_orders()
+        self.add_seller("open")
+        result = self.bazaar("orders", ORDER_ID[:4], "--json")
+        self.assertEqual(result.stderr, "node seller, which does not run; from its books:\n", result)
+        none = "no order begins with 0123 at any of open, buyer, seller; bazaar orders --name NAME lists those of one"
+        self.assert_ends(1, none, "orders", "0123")
+
     def test_nothing_changes(self) -> None:
         """What changes a book asks a node that runs, and so does what a book does not know."""
         self.open_ledger().close()

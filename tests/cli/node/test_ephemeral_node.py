@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.cli.node.cases import asked_at, node_for
 from twisted_bazaar.cli.commands.files.options import GET
 from twisted_bazaar.cli.node.ephemeral_node import EphemeralNode, Member, fetching_nothing
-from twisted_bazaar.cli.terminal.errors import NegativeAnswer
+from twisted_bazaar.cli.terminal.errors import NegativeAnswer, Unreached
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.exit_status import ExitStatus
 from twisted_bazaar.interfaces import IRole
@@ -26,6 +26,10 @@ class _Silent(Factory):
     """Takes connections, and says nothing."""
 
     protocol = Protocol
+
+
+async def _for_ever() -> None:
+    await Deferred()
 
 
 class JoiningTests(SynchronousTestCase):
@@ -90,6 +94,22 @@ class JoiningTests(SynchronousTestCase):
             "no index server at tcp:10.0.0.2:9000: what listens there is no index server (a tracker is there); "
             "write after --index where index servers listen, such as tcp:127.0.0.1:9100",
         )
+
+    def test_tracker_while_waiting(self) -> None:
+        """Who waits is told of a tracker at once, too, also of one that comes later: it is waited for no longer."""
+        host = self.network.host("10.0.0.2")
+        self.join(waits=False)
+        self.network.run_until(lambda: self.late)
+        self.network.tracker_address = None
+        self.network.add_node(Tracker(), port=9000, host=host)
+        [member] = self.members
+        staying = Deferred.fromCoroutine(member.stay(_for_ever()))
+        self.network.run(10.0)
+        error = self.failureResultOf(staying, Unreached).value
+        self.assertIn("what listens there is no index server (a tracker is there); write after --index", error.message)
+        self.assertEqual(len(self.late), 1)
+        self.leave.callback(None)
+        self.network.run_until(lambda: self.ended)
 
     def test_how_to_start(self) -> None:
         """How to start an index for this machine opens it to no other."""

@@ -229,18 +229,21 @@ def named_node(options: OptionValues) -> RunningNode | None:
     return None
 
 
-def _only_node(command: str, what: str) -> RunningNode:
-    knowing, silent = [], []
+def nodes_that_know(command: str) -> list[RunningNode]:
+    """The nodes of this user that run and know a command; those that do not answer are none."""
+    knowing = []
     for node in nodes_of_user():
         try:
             [known] = node.ask("commands", _KNOWING_S)
-        except NegativeAnswer:
-            continue
-        except (NotThere, ValueError):
-            silent.append(node.name)
+        except (NegativeAnswer, NotThere, ValueError):
             continue
         if command in known:
             knowing.append(node)
+    return knowing
+
+
+def _only_node(command: str, what: str) -> RunningNode:
+    knowing = nodes_that_know(command)
     if len(knowing) == 1:
         [node] = knowing
         click.echo(f"node {node.name}:", err=True)

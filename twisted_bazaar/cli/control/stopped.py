@@ -162,13 +162,27 @@ def node_or_books(options: OptionValues, command: str, what: str) -> RunningNode
         if not stopped.knows(command):
             return node
     except NotThere:
-        nodes = [StoppedNode(path.name, path, f" --name {path.name}") for path in directories_of_user()]
-        having = [node for node in nodes if node.knows(command)]
+        having = stopped_nodes(command)
         if not having:
             raise
         if len(having) > 1:
             names = ", ".join(node.name for node in having)
             raise UserError(f"no {what} runs, and several have books here: {names}; choose one with --name") from None
         [stopped] = having
-    click.echo(f"node {stopped.name}, which does not run; from its books:", err=True)
+    tell_stopped(stopped)
     return stopped
+
+
+def stopped_nodes(command: str, running: Sequence[OwnedNode] = ()) -> list[StoppedNode]:
+    """The nodes of this user that have books which answer a command.
+
+    @param running: those that are asked themselves, and are left out.
+    """
+    paths = [path for path in directories_of_user() if path not in {node.directory for node in running}]
+    nodes = [StoppedNode(path.name, path, f" --name {path.name}") for path in paths]
+    return [node for node in nodes if node.knows(command)]
+
+
+def tell_stopped(node: StoppedNode) -> None:
+    """Say whose books are read."""
+    click.echo(f"node {node.name}, which does not run; from its books:", err=True)

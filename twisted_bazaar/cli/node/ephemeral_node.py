@@ -231,7 +231,7 @@ class _Joining(JoinObserver):
         options = self._wish.node_options
         if not listens:
             options = options.changed(listen=NOWHERE)
-        discovery = self._wish.method.from_options(options, self._context)
+        discovery = self._discovery = self._wish.method.from_options(options, self._context)
         catalogue = discovery.make_catalogue()
         assert catalogue is not None, "files are found by it"
         fetcher = make_fetcher(catalogue)
@@ -286,8 +286,8 @@ class _Joining(JoinObserver):
         if self._late is None:
             if where in self._connected:
                 self._failed(where, refusal)
-        elif not self._refusal.called:
-            self._refusal.callback(NegativeAnswer(self._wish.asked.absent(refusal), status))
+        else:
+            self._refuse(NegativeAnswer(self._wish.asked.absent(refusal), status))
 
     # Inside.
 
@@ -295,6 +295,10 @@ class _Joining(JoinObserver):
         return ObservedEndpoint(
             endpoint, lambda: self._connected.add(place), lambda reason: self._not_connected(place, reason)
         )
+
+    def _refuse(self, why: NegativeAnswer) -> None:
+        if not self._refusal.called:
+            self._refusal.callback(why)
 
     def _answered(self, reason: Reason | None) -> None:
         if not self._answer.called:
@@ -307,6 +311,10 @@ class _Joining(JoinObserver):
     def _failed(self, place: str, reason: Reason) -> None:
         self._reasons[place] = reason
         reasons = self._reasons.values()
+        if self._late is not None and self._discovery.is_with_stranger and not self._has_joined.called:
+            # Who is asked will never be there, however long it is waited for.
+            self._refuse(Unreached(self._wish.asked.absent(reason)))
+            return
         if self._answer.called or not self._reasons.keys() >= set(self._wish.asked.places):
             # There are others who may answer.
             return

@@ -20,12 +20,32 @@ import click
 from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.exit_status import Ending
-from twisted_bazaar.settings.help import did_you_mean, entry_of, format_endings, format_examples, format_groups, grouped
+from twisted_bazaar.settings.help import entry_of, format_endings, format_examples, format_groups, grouped
 from twisted_bazaar.settings.option import Option, OptionValues
+from twisted_bazaar.settings.similar import did_you_mean
 from twisted_bazaar.settings.values import TYPED, Kind, Setting, Settings
 
+_DASHES: Final = "--"
 WIDEST_COMMAND: Final = 9
 """How many columns help has for the name of a command."""
+
+
+def in_one_line(error: click.UsageError, command: str = "", commands: Iterable[str] = ()) -> UserError:
+    """What is wrong with a command line; of a name that there is not, those that may be meant, if any is close to it.
+
+    @param command: the name of a command that was typed, if that is what is wrong.
+    @param commands: those that there are.
+    """
+    if isinstance(error, click.NoSuchOption):
+        params = [] if error.ctx is None else error.ctx.command.get_params(error.ctx)
+        names = [name for each in params for name in each.opts if name.startswith(_DASHES)]
+        hint = did_you_mean(error.option_name.removeprefix(_DASHES), (n.removeprefix(_DASHES) for n in names), "--{}")
+    else:
+        hint = did_you_mean(command, commands)
+    # To the names that there are not click adds a question in words of its own.
+    is_name = command or isinstance(error, click.NoSuchOption)
+    message = error.message if is_name else error.format_message()
+    return UserError(message.rstrip(".") + (hint or "; see --help"))
 
 
 class PlainCommand(click.Command):
@@ -60,7 +80,7 @@ class PlainCommand(click.Command):
             return super().parse_args(ctx, args)
         except click.UsageError as error:
             with ctx:
-                raise UserError(f"{error.format_message().rstrip('.')}; see --help") from None
+                raise in_one_line(error) from None
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options in their groups."""
@@ -112,9 +132,8 @@ class PlainGroup(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            hint = did_you_mean(args[0], self.commands)
             with ctx:
-                raise UserError(f"{error.message.rstrip('.')}{hint}; see --help") from None
+                raise in_one_line(error, args[0], self.commands) from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of all commands, in the order in which they were added."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from typing import IO, Any, ClassVar
 import click
 
 from twisted_bazaar.cli.terminal.printable import printable
-from twisted_bazaar.exit_status import ExitStatus
+from twisted_bazaar.exit_status import ExitStatus, status_of_signal
 
 
 class UserError(click.ClickException):
@@ -71,9 +72,11 @@ def whole_text(text: str, what: str) -> str:
 def output_or_refuse() -> Iterator[None]:
     """Say no when what is printed cannot be written, as on a disk that is full; all of it is written at the end.
 
-    Nothing is said when the reader has closed a pipe: it knows.
+    Nothing is said when the reader has closed a pipe: it knows. It is no failure of the command, and what was to come
+    then is not done. So the process ends with what a shell has for the signal by which other programs end then.
 
     @raise Refusal: it could not be written.
+    @raise SystemExit: the reader has closed the pipe.
     """
     try:
         try:
@@ -82,8 +85,8 @@ def output_or_refuse() -> Iterator[None]:
             if sys.stdout is not None:
                 sys.stdout.flush()
     except BrokenPipeError:
-        # click ends the process for it.
-        raise
+        _forget_output()
+        raise SystemExit(status_of_signal(signal.SIGPIPE)) from None
     except OSError as error:
         if error.filename is not None:
             # It is about a file, and not about what is printed.

@@ -8,7 +8,6 @@ from __future__ import annotations
 import shutil
 import textwrap
 from collections.abc import Awaitable, Callable, Sequence
-from difflib import get_close_matches
 from typing import Any, Final
 
 from attrs import frozen
@@ -18,6 +17,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted_bazaar.cli.terminal.prompt import Prompt
 from twisted_bazaar.errors import BazaarError, UsageError
 from twisted_bazaar.exit_status import ExitStatus
+from twisted_bazaar.settings.similar import did_you_mean
 
 # Where there are fewer, what a word means stands below it.
 _LEAST_COLUMNS: Final = 60
@@ -143,10 +143,8 @@ class Interpreter:
 
     def _hint(self, name: str) -> str:
         """What is said of a word that there is not: it names one that is like it, or all."""
-        close = get_close_matches(name.lower(), self._by_name, n=1)
-        if close:
-            return f"there is no {name!r}; did you mean {close[0]}?"
-        return f"there is no {name!r}; the words are {', '.join(each.name for each in self._words)}"
+        words = f"; the words are {', '.join(each.name for each in self._words)}"
+        return f"there is no {name!r}{did_you_mean(name, self._by_name) or words}"
 
 
 HELP: Final = Word("help", "", "these words", Interpreter.show_help, ("?",))

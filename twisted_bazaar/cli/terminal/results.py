@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Container, Sequence
-from typing import Final
+from typing import Final, NoReturn
 
 from rich import box
 from rich.cells import cell_len
@@ -19,9 +21,17 @@ _NOTHING: Final = "-"
 _NARROWEST_TABLE: Final = 60
 
 
+class OutputConsole(Console):
+    """A console that tells its caller when the reader has closed the pipe, where rich would end the process."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        """Let it be dealt with where everything is that cannot be written."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
 def console_for_results() -> Console:
     """What results are printed to; what goes into a pipe is as wide as it needs to be."""
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = OutputConsole(highlight=False, markup=False, emoji=False)
     console.width = min(console.width, _WIDEST) if console.is_terminal else _WIDEST
     return console
 

@@ -20,7 +20,7 @@ from twisted_bazaar.interfaces import Command
 from twisted_bazaar.roles.commands.requests import read_request
 from twisted_bazaar.roles.fetcher import Fetcher
 from twisted_bazaar.roles.fetching import Fetch, SeveralFound, choose
-from twisted_bazaar.system.sizes import format_size
+from twisted_bazaar.system.sizes import Size
 from twisted_bazaar.values.files import FileQuery, FoundFile, Page, SharedFile
 
 # An answer has room for so many names of the longest kind.
@@ -149,9 +149,9 @@ class FilesCommands:
         fetch = await self._fetcher.begin(found, self._note_end, overwrite=asked.overwrite)
         self._fetcher.node.report(
             "fetching",
-            f"fetching {{name}}, {format_size(found.size)}",
+            "fetching {name}, {size}",
             name=found.name,
-            size=found.size,
+            size=Size(found.size),
             digest=found.digest,
         )
         return row_of_fetch(fetch)

@@ -33,6 +33,7 @@ from twisted_bazaar.roles.ring.local_files import copy_into, offer_blocking
 from twisted_bazaar.roles.ring.offered import Offered
 from twisted_bazaar.roles.ring.status import addresses_of, ring_status
 from twisted_bazaar.roles.ring.transfers import RingTransfers
+from twisted_bazaar.system.sizes import Size, format_size
 from twisted_bazaar.values.files import FoundFile
 from twisted_bazaar.wire.files import check_file_name
 
@@ -397,7 +398,7 @@ class RingCommands:
                 raise TransferFailed(f"{file} is not fetched any more: that was ended")
             outcome.raiseException()
         assert outcome is not None, "it has ended"
-        self._transfers.node.report("ring-fetched", "{file} has come, {size} bytes", file=file, size=size, name=name)
+        self._transfers.node.report("ring-fetched", "{file} has come, {size}", file=file, size=Size(size), name=name)
         return {str(source.id): sent for source, sent in outcome.by_source.items()}
 
     def _requested(self) -> list[tuple[Path, Fetch]]:
@@ -471,7 +472,7 @@ class RingCommands:
 
 
 def _told_apart(kept: Kept) -> str:
-    return f"{kept.file} {(kept.digest or '')[:16]}, {kept.size:,} bytes, stored by {kept.owner[:12]}"
+    return f"{kept.file} {(kept.digest or '')[:16]}, {format_size(kept.size)}, stored by {kept.owner[:12]}"
 
 
 def _fire(waiting: Deferred[None], _: object) -> None:

@@ -24,6 +24,7 @@ from twisted_bazaar.roles.ring.local_files import copy_into
 from twisted_bazaar.roles.ring.offered import Offered
 from twisted_bazaar.roles.ring.transfers import RingTransfers
 from twisted_bazaar.system.limited_log import limited_logger
+from twisted_bazaar.system.sizes import Size
 from twisted_bazaar.timer import Timer
 
 # Repair is not to swamp what people do.
@@ -174,7 +175,7 @@ class FileKeeper:
             await self._folder.refresh()
         if self._folder.has(digest):
             self._dht.on_whole(self._dht.member.own, digest)
-            self._node.report("ring-keeps", "keeping {name}, {size} bytes", name=entry.kept.name, size=entry.kept.size)
+            self._node.report("ring-keeps", "keeping {name}, {size}", name=entry.kept.name, size=Size(entry.kept.size))
 
     async def _copy_offered(self, digest: str) -> bool:
         """Make what is to be kept of what was stored from here; False if that is not here, or is not what it was."""

@@ -19,6 +19,7 @@ from tests.files.cases import MIB, file_of
 from tests.roles.files_cases import FilesCase, MemoryCatalogue
 from twisted_bazaar.cli.commands.files.share import Sharing, name_of_sharer
 from twisted_bazaar.cli.main import main
+from twisted_bazaar.files.sharing.hashing import HashingProgress
 from twisted_bazaar.roles.sharer import Sharer
 from twisted_bazaar.state import StateDirectory
 from twisted_bazaar.values.addresses import Address
@@ -69,6 +70,13 @@ class SharingTests(FilesCase):
         self.doing.cancel()
         self.until(lambda: self.ended)
 
+    def told(self) -> list[str]:
+        """The lines that were shown, each after the name of the folder."""
+        begins = f"[{self.folder.name}] "
+        lines = self.file.getvalue().splitlines()
+        self.assertEqual([line for line in lines if not line.startswith(begins)], [])
+        return [line.removeprefix(begins) for line in lines]
+
     def test_shown(self) -> None:
         """Where it is shared, what is shared, and that it ends with Ctrl-C."""
         sharing = self.begin()
@@ -79,7 +87,7 @@ class SharingTests(FilesCase):
         sharing.tell("sold", {"name": "b"})
         self.end()
         self.assertEqual(
-            self.file.getvalue().splitlines(),
+            self.told(),
             [
                 f"sharing {self.folder} by the index at tcp:127.0.0.1:9100; Ctrl-C ends it",
                 "others find it at node 7",
@@ -100,7 +108,7 @@ class SharingTests(FilesCase):
         self.network.run(5.0)
         self.end()
         self.assertEqual(
-            [line for line in self.file.getvalue().splitlines() if line.startswith("left out")],
+            [line for line in self.told() if line.startswith("left out")],
             ["left out (a link): link", "left out (a folder): one, six, ten and 1 more", "left out (a folder): seven"],
         )
 
@@ -111,7 +119,7 @@ class SharingTests(FilesCase):
         sharing.left("super peer 7")
         self.end()
         self.assertEqual(
-            self.file.getvalue().splitlines()[1:],
+            self.told()[1:],
             [
                 "others find it by the super peer at 10.0.0.2:9200",
                 "the link to super peer 7 is lost; another takes its place if there is one",
@@ -136,6 +144,17 @@ class SharingTests(FilesCase):
         self.super_begin(others, source)
         self.until(lambda: "1 upload: a.txt to 10.0.0." in self.file.getvalue())
         self.until(lambda: self.parts and self.parts[0].is_finished)
+        self.end()
+
+    def test_nothing_shared(self) -> None:
+        """There is a bar while files are hashed, and none where nothing is, or is left, to be done."""
+        (self.folder / "a.txt").unlink()
+        sharing = self.begin(terminal=True)
+        self.until(lambda: "0 files shared; nobody fetches anything now" in self.file.getvalue())
+        self.assertNotIn("\N{BOX DRAWINGS HEAVY HORIZONTAL}", self.file.getvalue())
+        sharing._take_progress(HashingProgress(1, 3 * MIB, MIB))
+        self.until(lambda: "hashing 1 file" in self.file.getvalue())
+        self.assertIn("\N{BOX DRAWINGS HEAVY HORIZONTAL}", self.file.getvalue())
         self.end()
 
     def super_begin(self, others: MemoryCatalogue, source: FileSource) -> None:

@@ -151,6 +151,49 @@ class SaleTests(OperatedCase):
         self.assertNotRegex(told, "[\x1b\r]")
 
 
+class SeveralTests(OperatedCase):
+    """Several nodes of one user: an id says which of them is meant."""
+
+    def add_seller_of(self, name: str, *order_ids: str) -> None:
+        """Let there be a seller that tells of some orders."""
+        rows = [row_of(sale(order_id=order_id)) for order_id in order_ids]
+
+        def find(request: dict[str, str]) -> object:
+            return succeed([row for row in rows if str(row["id"]).startswith(request["id"])])
+
+        self.add(name, OperatedNode({"orders": lambda request: succeed(rows), "order": find}))
+
+    def test_holder(self) -> None:
+        """The one that has the order is asked, and named."""
+        self.add_seller_of("east")
+        self.add_seller_of("west", ORDER_ID)
+        result = self.bazaar("orders", "6a", "--json")
+        self.assertEqual((json.loads(result.stdout)["id"], result.stderr), (ORDER_ID, "node west:\n"))
+        self.assert_ends(2, "several nodes here can be asked: east, west; choose one with --name", "orders")
+
+    def test_several_or_none(self) -> None:
+        """Where several have it, or none, that is said: one is to be named."""
+        self.add_seller_of("east", ORDER_ID, "1" * 32)
+        self.add_seller_of("west", ALIKE)
+        several = "several nodes here have an order that begins with 6aaaa: east, west; choose one with --name"
+        self.assert_ends(2, several, "orders", "6aaaa")
+        self.assertEqual(self.bazaar("orders", "6aaaab").stderr, "node west:\n")
+        none = "no order begins with ff at any of east, west; bazaar orders --name NAME lists those of one"
+        self.assert_ends(1, none, "orders", "ff")
+
+    def test_cancel(self) -> None:
+        """An order is taken back by the buyer that has it."""
+        _, purchases = self.add_buyer("ann")
+        self.add_buyer("ben")
+        offer = Offer(7, "apple", 2, 40, 1, (1, 7), seal(SELLER, quote_for()))
+        record = purchases.prepare(1, offer, 2)
+        purchases.order(record, offer.route)
+        result = self.bazaar("cancel", record.id[:8])
+        self.assertEqual((result.exit_code, result.stderr), (5, "node ann:\n"))
+        none = "no order begins with 0123 at any of ann, ben; bazaar orders --name NAME lists those of one"
+        self.assert_ends(1, none, "cancel", "0123")
+
+
 class PurchaseTests(OperatedCase):
     """A buyer with one order that has no answer yet."""
 

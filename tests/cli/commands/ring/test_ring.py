@@ -262,7 +262,7 @@ class RefusalTests(OperatedCase):
         """Words that do not go together, and those that there are not, are refused."""
         for words, expected in (
             (("--nope",), "No such option '--nope'.*; see --help"),
-            (("stor",), "No such command 'stor'.*; see --help"),
+            (("stor",), "No such command 'stor'; did you mean store[?]"),
             (("--state", "a", "--name", "b"), "--state and --name: give one of them"),
             (("--state", "a", "--ephemeral"), "--ephemeral keeps nothing: .*"),
             (("--state", ""), "--state: write a directory"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from attrs import evolve
 
@@ -52,6 +52,21 @@ class RegistrationTests(SuperPeerTestCase):
         self.assertEqual((self.registered(13), self.role.counters.turned_away), ([False], 2))
         self.assertEqual([other.id for other in self.told(13, Registered)[0].others], [501])
         self.assertEqual(self.role.leaves.room, 0)
+
+    def test_told_once(self) -> None:
+        """Who asks again and again is told of once a minute, and others all the same."""
+        for number in range(LEAVES + 2):
+            self.weak_peer(10 + number)
+        for turn in range(3):
+            self.hear(13, Register(id=2 + turn))
+        self.assertEqual([told["id"] for told in self.reported("full")], [13, 14])
+        self.node.clock.advance(60)
+        self.hear(13, Register(id=9))
+        self.assertEqual([told["id"] for told in self.reported("full")], [13, 14, 13])
+
+    def reported(self, event: str) -> list[dict[str, Any]]:
+        """What was reported of one kind."""
+        return [details for kind, details in self.node.reports if kind == event]
 
     def test_room_again(self) -> None:
         """When somebody goes, with or without a word, there is room again."""

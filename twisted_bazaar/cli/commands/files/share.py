@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, Progress, ProgressColumn, Task
+from rich.table import Table
+from rich.text import Text
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 
@@ -24,7 +26,7 @@ from twisted_bazaar.cli.node.transfers import SERVING, wrapped_words
 from twisted_bazaar.cli.terminal.amounts import format_count, format_size
 from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.cli.terminal.printable import printable
-from twisted_bazaar.cli.terminal.results import is_narrow, show_line
+from twisted_bazaar.cli.terminal.results import OutputConsole, is_narrow, show_line
 from twisted_bazaar.cli.terminal.session import Interrupted, run_in_reactor
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.exit_status import WRONG_OPTION, Ending, ExitStatus
@@ -49,6 +51,7 @@ _ENDINGS: Final = (
     Ending(ExitStatus.DONE, "It was told to end; the folder is not shared any more."),
     Ending(ExitStatus.NO, "It could not begin, or go on."),
     WRONG_OPTION,
+    Ending(ExitStatus.UNREACHED, "What listens at --index or --join is something else, such as a tracker."),
 )
 
 
@@ -77,7 +80,7 @@ def share(folder: str, options: OptionValues) -> None:
     except UsageError as error:
         # Names are for daemons.
         raise UserError(str(error).removeprefix("DIR ").replace("a --name or --state", "a --state")) from None
-    sharing = Sharing(path, node, directory, limits, Console(highlight=False))
+    sharing = Sharing(path, node, directory, limits, OutputConsole(highlight=False))
     try:
         run_in_reactor(sharing.run)
     except Interrupted:
@@ -87,12 +90,17 @@ def share(folder: str, options: OptionValues) -> None:
 class ShareDisplay:
     """The display of a sharer: lines of what happens, and on a terminal a line that moves below them.
 
+    All of them begin with the folder's name, as several sharers may be in the background of one terminal. A line
+    that moves would be in the way there, so there is none.
+
     @param console: where it is shown.
+    @param folder: what people call the folder.
     @ivar lost: fails when nothing can be shown any more.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, folder: str) -> None:
         self._console = console
+        self._folder = folder
         self._progress: Progress | None = None
         self._task: Any = None
         self._shown = ""
@@ -102,25 +110,20 @@ class ShareDisplay:
     @contextmanager
     def shown(self) -> Iterator[None]:
         """Show it for a while."""
-        if not self._console.is_terminal:
+        if not self._console.is_terminal or _is_in_background(self._console):
             yield
             return
-        columns: Sequence[ProgressColumn] = (
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[words]}", markup=False),
-        )
-        if is_narrow(self._console):
-            columns = [wrapped_words()]
+        column: ProgressColumn = wrapped_words() if is_narrow(self._console) else _BarWhileHashing()
         # It is moved by the reactor, and by no thread.
-        with Progress(*columns, console=self._console, transient=True, auto_refresh=False) as progress:
+        with Progress(column, console=self._console, transient=True, auto_refresh=False) as progress:
             self._progress = progress
-            self._task = progress.add_task("", total=1, words="")
+            self._task = progress.add_task("", total=1, words="", hashes=False)
             yield
 
     def say(self, line: str) -> None:
         """Say what has happened."""
         try:
-            show_line(self._console, printable(line))
+            show_line(self._console, printable(f"[{self._folder}] {line}"))
         except OSError as error:
             if not self.lost.called:
                 self.lost.errback(error)
@@ -133,13 +136,41 @@ class ShareDisplay:
         elif self._lately == _TOLD_AT_ONCE + 1:
             self.say("... and more")
 
-    def move(self, done: float, whole: float, words: str) -> None:
-        """Show how it is now."""
+    def move(self, hashing: HashingProgress, words: str) -> None:
+        """Show how it is now, with a bar while files are hashed."""
         self._lately = max(0, self._lately - 1)
-        if self._progress is not None and (words != self._shown or done < whole):
+        hashes, words = hashing.files_left > 0, printable(f"[{self._folder}] {words}")
+        if self._progress is not None and (words != self._shown or hashes):
             self._shown = words
-            self._progress.update(self._task, completed=done, total=whole or 1, words=words)
+            done, whole = hashing.bytes_done, hashing.bytes_total or 1
+            self._progress.update(self._task, completed=done, total=whole, words=words, hashes=hashes)
             self._progress.refresh()
+
+
+class _BarWhileHashing(ProgressColumn):
+    """The words of a task, and before them a bar as long as there is something to wait for."""
+
+    def __init__(self) -> None:
+        self._bar = BarColumn(bar_width=24)
+        super().__init__()
+
+    def render(self, task: Task) -> RenderableType:
+        """What stands there now."""
+        words = Text(task.fields["words"])
+        if not task.fields["hashes"]:
+            return words
+        line = Table.grid(padding=(0, 1))
+        line.add_row(self._bar(task), words)
+        return line
+
+
+def _is_in_background(console: Console) -> bool:
+    """Whether somebody else has the terminal, such as the shell that began this with an C{&}."""
+    try:
+        return os.tcgetpgrp(console.file.fileno()) != os.getpgrp()
+    except (OSError, ValueError):
+        # It is no terminal of this session, and nobody types there.
+        return False
 
 
 class Sharing(JoinObserver):
@@ -162,7 +193,7 @@ class Sharing(JoinObserver):
         self._membership = membership
         self._state = state
         self._limits = limits
-        self._display = ShareDisplay(console)
+        self._display = ShareDisplay(console, path.name or str(path))
         self._hashing = HashingProgress()
         self._shows = 0
         self._left_out: set[tuple[str, str]] = set()
@@ -242,7 +273,7 @@ class Sharing(JoinObserver):
             words = f"{left}, {format_size(hashing.bytes_done)} of {format_size(hashing.bytes_total)}; {words}"
         if folder.fault is not None:
             words = f"nothing is shared: {folder.fault}"
-        self._display.move(hashing.bytes_done, hashing.bytes_total, printable(words))
+        self._display.move(hashing, words)
 
     def _told_uploads(self, files: Sequence[SharedFile]) -> str:
         uploads = [each for each in self._sharer.uploads.status() if each.state == SERVING]

@@ -28,6 +28,10 @@ _ENDINGS: Final = (
     Ending(ExitStatus.NO, "Something went wrong with a word from a pipe or a file, or this node cannot go on."),
     WRONG_OPTION,
     Ending(ExitStatus.UNFINISHED, "Downloads are left. bazaar get goes on with them."),
+    Ending(
+        ExitStatus.UNREACHED,
+        "Nobody was reached for words from a pipe or a file, or what listens at --index or --join is something else.",
+    ),
 )
 
 
@@ -36,7 +40,8 @@ def shell(options: OptionValues) -> None:
     """Find files and fetch them at a prompt.
 
     Its words are query, list, choose, get, cancel, status, wait, help and exit. Downloads go on while the prompt is
-    there, and what has come is served to others. Words may come from a pipe or a file too.
+    there, and what has come is served to others. Words may come from a pipe or a file too; then it ends with status 7
+    where nobody is to be asked.
 
     Ctrl-C clears the line; on an empty one it stops the only download, and what has come is kept. What is typed can be
     called again the next time, but for lines that begin with a blank.
@@ -66,9 +71,10 @@ class _Run:
 
     async def work(self, reactor: Any) -> int:
         """Take words until there are no more; returns the exit status."""
-        joining = self._membership.join(reactor, self._make_fetcher, stays=True, late=self._tell_late)
-        async with joining as member:
-            prompt = self.prompt
+        prompt = self.prompt
+        # Who sits there may start what is missing; a script is told.
+        late = self._tell_late if prompt.is_seen else None
+        async with self._membership.join(reactor, self._make_fetcher, stays=True, late=late) as member:
             commands = self._commands = ShellCommands(
                 member.fetcher, self._directory, prompt.say, reactor, patient=not prompt.is_seen
             )

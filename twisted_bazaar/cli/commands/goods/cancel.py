@@ -7,7 +7,8 @@ from typing import Final
 import click
 
 from twisted_bazaar.cli.commands.goods.order_rows import BUYER, OrderRow, order_id
-from twisted_bazaar.cli.control.client import NO_NODE, WHICH_NODE, chosen_node
+from twisted_bazaar.cli.control.client import NO_NODE, WHICH_NODE
+from twisted_bazaar.cli.control.order_holders import running_node_of
 from twisted_bazaar.cli.node.configured import ConfiguredCommand
 from twisted_bazaar.cli.terminal.errors import NegativeAnswer
 from twisted_bazaar.cli.terminal.printable import printable
@@ -27,9 +28,10 @@ _ENDINGS: Final = (
 def cancel(order: str, options: OptionValues) -> None:
     """Take back an order that has no answer yet.
 
-    ID is the order's id, or its beginning; bazaar orders lists them.
+    ID is the order's id, or its beginning; bazaar orders lists them. Of several buyers here, the one that has
+    it is asked.
     """
-    node = chosen_node(options, "cancel", BUYER)
+    node = running_node_of(order, options, "cancel", BUYER)
     for row in node.rows("cancel", OrderRow, id=order):
         what = f"order {row.short_id} of {row.goods}"
         match row.state:

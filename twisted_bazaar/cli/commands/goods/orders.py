@@ -15,6 +15,7 @@ from twisted_bazaar.cli.commands.goods.order_rows import OrderRow, order_id
 from twisted_bazaar.cli.commands.goods.receipt import Proof
 from twisted_bazaar.cli.commands.options import JSON
 from twisted_bazaar.cli.control.client import NO_NODE, WHICH_NODE, RunningNode
+from twisted_bazaar.cli.control.order_holders import node_or_books_of
 from twisted_bazaar.cli.control.stopped import StoppedNode, node_or_books
 from twisted_bazaar.cli.node.configured import ConfiguredCommand
 from twisted_bazaar.cli.terminal.errors import NegativeAnswer, UserError
@@ -27,6 +28,7 @@ from twisted_bazaar.settings.option import Option, OptionValues
 
 # As many as a node lists.
 _MOST: Final = 1000
+_WHAT: Final = "buyer or seller"
 
 
 _OPTIONS: Final = (
@@ -48,18 +50,18 @@ _ENDINGS: Final = (
 def orders(order: str | None, options: OptionValues) -> None:
     """List the orders of a buyer or seller, or show one.
 
-    ID is the order's id, or its beginning. A receipt holds what buyer and seller have signed; bazaar verify
-    checks it, on any machine.
+    ID is the order's id, or its beginning; of several nodes here, the one that has it is asked. A receipt holds
+    what buyer and seller have signed; bazaar verify checks it, on any machine.
     """
     as_json, receipt_file = options["json"], options["receipt"]
     if order is None and receipt_file is not None:
         raise UserError("--receipt: of which order? write its ID")
     if as_json and receipt_file is not None:
         raise UserError("--json and --receipt: give one of them")
-    node = node_or_books(options, "orders", "buyer or seller")
     if order is None:
-        _list(node, as_json)
+        _list(node_or_books(options, "orders", _WHAT), as_json)
         return
+    node = node_or_books_of(order, options, "orders", _WHAT)
     row, whole = _find(node, order)
     if as_json:
         click.echo(json.dumps(whole))

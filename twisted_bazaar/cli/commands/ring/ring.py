@@ -14,6 +14,7 @@ from twisted_bazaar.cli.commands.options import OUTPUT
 from twisted_bazaar.cli.commands.ring.client_commands import COMMANDS
 from twisted_bazaar.cli.control.client import state_or_name
 from twisted_bazaar.cli.node.configured import ConfiguredGroup
+from twisted_bazaar.cli.terminal.command import in_one_line
 from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.cli.terminal.session import Interrupted, run_in_reactor
 from twisted_bazaar.errors import UsageError
@@ -54,7 +55,7 @@ class _Ring(ConfiguredGroup):
             return super().parse_args(ctx, args)
         except click.UsageError as error:
             with ctx:
-                raise _one_line(error) from None
+                raise in_one_line(error) from None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -63,7 +64,7 @@ class _Ring(ConfiguredGroup):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            raise _one_line(error) from None
+            raise in_one_line(error, args[0], self.commands) from None
 
 
 _ENDINGS: Final = (
@@ -132,7 +133,3 @@ def _state(options: OptionValues) -> StateDirectory | None:
         return None if name is None else StateDirectory(state_path(name), ["ring_peer"])
     except UsageError as error:
         raise UserError(str(error)) from None
-
-
-def _one_line(error: click.UsageError) -> UserError:
-    return UserError(f"{error.format_message().rstrip('.')}; see --help")

@@ -29,7 +29,7 @@ from twisted_bazaar.discovery.superpeer.qrp.tables import Change, OwnTable, Rout
 from twisted_bazaar.discovery.superpeer.ultrapeer.counters import Counters
 from twisted_bazaar.errors import LinkClosed, PeerError
 from twisted_bazaar.interfaces import INode, Receivers
-from twisted_bazaar.rate_limit import RateLimit
+from twisted_bazaar.rate_limit import RateLimit, RateLimits
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Origin, Peer, Route
 from twisted_bazaar.wire.error import Error
@@ -40,6 +40,8 @@ _MOST_TABLES_WAITING: Final = 8
 # A millisecond or two.
 _SLOTS_A_STEP: Final = 2_000
 _FULL_TOLD_A_MINUTE: Final = 5
+# Of so many it is known that they were told of.
+_FULL_TOLD_OF: Final = 64
 MOST_BYTES: Final = 128 * MIB
 _PART_BYTES: Final = 512
 
@@ -119,6 +121,7 @@ class Leaves:
         self._gone = gone
         self._verbose = verbose
         self._full_told = RateLimit.a_minute(_FULL_TOLD_A_MINUTE)
+        self._full_told_of: RateLimits[str] = RateLimits.a_minute(_FULL_TOLD_OF, 1)
         self._table_changed = table_changed
         self.registrants: dict[int, Registrant] = {}
         self.directory: Directory = Directory(budget=self._budget)
@@ -261,7 +264,9 @@ class Leaves:
 
     def _turned_away(self, peer: Peer) -> None:
         self._counters.turned_away += 1
-        if self._full_told.allow(self._node.clock.seconds()):
+        now = self._node.clock.seconds()
+        # Who has nowhere else to go asks again every second.
+        if self._full_told_of.allow(peer.key, now) and self._full_told.allow(now):
             sentence = "there is room for {most} weak peers, and none for node {id}"
             self._node.report("full", sentence, id=peer.id, most=self.most)
 
