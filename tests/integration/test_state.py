@@ -99,7 +99,7 @@ def test_output_that_cannot_be_written(shop: Shop) -> None:
         os.close(reading)
         done = shop.bazaar(*words, stdout=writing)
         os.close(writing)
-        assert (done.returncode, done.stderr) == (1, "node seller:\n" if words[0] in ("stock", "orders") else "")
+        assert (done.returncode, done.stderr) == (141, "node seller:\n" if words[0] in ("stock", "orders") else "")
 
 
 def test_one_node_in_a_directory(shop: Shop) -> None:

@@ -255,8 +255,8 @@ class TalkTests(FilesCase):
     def test_long_pipe(self) -> None:
         """Of very many lines not all downloads go on at once; an index that is asked too much is asked again."""
         for number in range(40):
-            content = bytes([number]) + LARGE[:MIB]
-            self.catalogue.add(f"{number:02}", content, self.site(content, rate=MIB // 3).source)
+            content = bytes([number]) + LARGE[: MIB // 4]
+            self.catalogue.add(f"{number:02}", content, self.site(content, rate=MIB // 12).source)
         talk = self.talk(patient=True)
         search, refused, most = self.catalogue.search, [2, 3, 3], [0]
 
