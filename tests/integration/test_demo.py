@@ -168,6 +168,7 @@ def test_says_that_it_cannot_write(demo: DemoRun) -> None:
     assert list(demo.directory.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_daemons_end_with_a_demo_killed_at_the_worst_moment(demo: DemoRun) -> None:
     """Also those that it holds just then end with it."""
     process = demo.start()

@@ -77,6 +77,7 @@ async def fetch(folder: Path, *, tell: bool = False) -> ResumableFile:
 
 
 @pytest_twisted.ensureDeferred
+@pytest.mark.slow
 async def test_killed_again_and_again(tmp_path: Path) -> None:
     """Whenever a process is killed, every chunk that was written is there, and the file becomes whole."""
     rng = random.Random(7)

@@ -32,6 +32,7 @@ def end(daemon: Daemon) -> None:
     daemon.wait()
 
 
+@pytest.mark.slow
 def test_restored(shop: Shop, tmp_path: Path) -> None:
     """What was sold after the backup is not sold again; what is left on the shelf is."""
     directory, backup = shop.daemons.states / "seller", tmp_path / "backup"

@@ -99,6 +99,7 @@ async def book_of(store: SqliteStore[SalesBook]) -> tuple[dict[str, StockLevel],
 
 
 @pytest_twisted.ensureDeferred
+@pytest.mark.slow
 async def test_killed_again_and_again(tmp_path: Path) -> None:
     """Whenever a seller is killed, its counts add up, and it knows every answer that it has given, to the byte."""
     path = tmp_path / "ledger.sqlite"

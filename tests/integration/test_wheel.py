@@ -27,6 +27,7 @@ def make_wheel(source: Path, umask: str, environment: dict[str, str] | None = No
     return wheel
 
 
+@pytest.mark.slow
 def test_wheel_brings_both_plugins(wheel: Path, tmp_path: Path) -> None:
     """A wheel built from the sources and installed elsewhere has both daemons, all roles and the command."""
     new = Environment(tmp_path / "new")

@@ -163,8 +163,8 @@ class PlantedBugTests(PlantedBugCase):
             return failed
 
         self.plant(Purchases, "error_received", make)
-        restless = STORMY.evolve(fault_kinds=["crash", "slow"], faults_a_minute=60.0, churn=3.0, buyers=9, nodes=18)
-        self.assert_caught(NeverFailedWhileSold, restless)
+        restless = STORMY.evolve(fault_kinds=["crash", "slow"], faults_a_minute=60.0, churn=3.0, buyers=20, nodes=30)
+        self.assert_caught(NeverFailedWhileSold, restless, checks=(NeverFailedWhileSold,))
 
     def test_orders_lost(self) -> None:
         """A buyer that begins each run with an empty book."""

@@ -26,5 +26,5 @@ class RaceTests(SynchronousTestCase):
 
     def test_many_seeds(self) -> None:
         """So it is for every seed."""
-        for seed in range(2, 12 if THOROUGH else 4):
+        for seed in range(2, 12 if THOROUGH else 3):
             self.race(seed, buyers=100, stock=10, relays=10)

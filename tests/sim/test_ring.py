@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
 from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
@@ -209,6 +210,7 @@ class RingRunTests(SynchronousTestCase):
         self.assertEqual((calm.name, calm.nodes, calm.asked, calm.failed), ("calm", 16, 30, 0))
         self.assertEqual((dead.name, dead.nodes, dead.asked), ("deaths", 12, 30))
 
+    @pytest.mark.slow
     def test_hash_seed(self) -> None:
         """A run does not depend on how Python hashes."""
         words = "--nodes 20 --lookups 10 --values 5 --for 20s --settle 20s --churn 0.5 --faults-a-minute 20"

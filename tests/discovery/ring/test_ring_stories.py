@@ -10,6 +10,7 @@ import random
 from collections.abc import Sequence
 from typing import Final
 
+import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.discovery.ring.rings import World, contact, stories
@@ -67,6 +68,7 @@ def split(rng: random.Random, make: type[Stabilization] = Stabilization) -> Worl
 class StoriesTests(SynchronousTestCase):
     """Rings that hold."""
 
+    @pytest.mark.slow
     def test_churn(self) -> None:
         """While nodes join, die and quit, the invariant holds after every event; when it is quiet, all is ideal.
 
