@@ -186,6 +186,7 @@ class FetchingSharerTests(SharerTestCase):
         self.until(lambda: sharer.folder.content(self.found.digest) is not None)
         [row] = self.ask(sharer, "files.status")["downloads"]
         self.assertEqual((row["state"], row["by_source"]), ("done", {"1": len(LARGE)}))
+        self.assertEqual((row["protocols"], row["by_protocol"]), (["tcp"], {"tcp": len(LARGE)}))
         self.assertEqual([each["name"] for each in self.network.events_of("fetched")], ["b"])
 
     def test_get_again(self) -> None:

@@ -114,7 +114,7 @@ class ReceiptTests(SynchronousTestCase):
         """What came by UDP is told, with the port it came from; what came by TCP, where that was not wished for."""
         three = evolve(TWO, id=3, udp=9103)
         by_source = {three: 3 * MIB, TWO: 2 * MIB, ONE: MIB}
-        ways = {three: ("udp",), TWO: ("tcp", "udp"), ONE: ("tcp",)}
+        ways = {three: {"udp": 3 * MIB}, TWO: {"udp": MIB, "tcp": MIB}, ONE: {"tcp": MIB}}
         receipt = evolve(self.RECEIPT, by_source=by_source, protocols=ways)
         lines = [
             "  3.00 MiB from node 3 at [2001:db8::1]:9103 by UDP, key cdcdcdcd",
@@ -126,6 +126,8 @@ class ReceiptTests(SynchronousTestCase):
         self.assertEqual(list(format_receipt(FOUND, receipt, tells_tcp=True))[1:], lines)
         told = json_of_receipt(FOUND, receipt, "a")["sources"]
         self.assertEqual([each["protocols"] for each in told], [["udp"], ["tcp", "udp"], ["tcp"]])
+        self.assertEqual(told[1]["by_protocol"], {"udp": MIB, "tcp": MIB})
+        self.assertEqual(receipt.by_protocol, {"tcp": 2 * MIB, "udp": 4 * MIB})
 
     def test_json(self) -> None:
         """Programs get the same."""

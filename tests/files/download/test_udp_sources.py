@@ -126,7 +126,8 @@ class MixedTests(UdpSourcesTestCase):
         sources = [self.site(tcp=False), self.site(udp=False)]
         by_source = self.by_source(self.fetch(*sources))
         self.assertEqual(set(by_source), set(sources))
-        self.assertEqual(self.protocols, {sources[0]: ("udp",), sources[1]: ("tcp",)})
+        expected = {sources[0]: {"udp": by_source[sources[0]]}, sources[1]: {"tcp": by_source[sources[1]]}}
+        self.assertEqual(self.protocols, expected)
         self.assertTrue(all(size >= MIB for size in by_source.values()), by_source)
 
     def test_losses(self) -> None:

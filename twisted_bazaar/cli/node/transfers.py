@@ -162,11 +162,11 @@ def format_receipt(found: FoundFile, receipt: Receipt, *, tells_tcp: bool = Fals
     before = f"; {format_size(receipt.resumed_bytes)} were there before" if receipt.resumed_bytes else ""
     yield f"{found.name}: {format_size(receipt.size)} in {format_time(receipt.seconds)}{rate}, verified{before}"
     for source, size in sorted(receipt.by_source.items(), key=lambda entry: -entry[1]):
-        protocols = receipt.protocols.get(source, ())
+        protocols = receipt.protocols.get(source, {})
         is_told = tells_tcp or "udp" in protocols
-        how = f" by {' and '.join(map(str.upper, protocols))}" if protocols and is_told else ""
+        how = f" by {' and '.join(map(str.upper, sorted(protocols)))}" if protocols and is_told else ""
         # Where it takes datagrams may be another port than where it takes connections.
-        if protocols == ("udp",):
+        if list(protocols) == ["udp"]:
             source = evolve(source, address=Address(source.address.host, source.udp))
         yield f"  {format_size(size)} from node {source.id} at {source.address}{how}, key {source.key[:8]}"
     for source, why in receipt.dropped.items():
@@ -190,7 +190,8 @@ def json_of_receipt(found: FoundFile, receipt: Receipt, path: str) -> dict[str, 
                 "address": str(source.address),
                 "bytes": receipt.by_source.get(source, 0),
                 "dropped": receipt.dropped.get(source),
-                "protocols": list(receipt.protocols.get(source, ())),
+                "protocols": sorted(receipt.protocols.get(source, {})),
+                "by_protocol": dict(receipt.protocols.get(source, {})),
             }
             for source in dict.fromkeys((*receipt.by_source, *receipt.dropped))
         ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from attrs import field, frozen
@@ -53,7 +54,7 @@ class Receipt:
     @ivar dropped: why, of those that were given up.
     @ivar resumed_bytes: what was there before.
     @ivar seconds: how long it took.
-    @ivar protocols: the transport protocols over which it came, C{tcp} or C{udp}, of those from whom any came.
+    @ivar protocols: bytes by transport protocol, C{tcp} or C{udp}, of those from whom any came.
     """
 
     digest: str
@@ -62,4 +63,12 @@ class Receipt:
     dropped: Mapping[FileSource, str]
     resumed_bytes: int
     seconds: float
-    protocols: Mapping[FileSource, Sequence[str]] = field(factory=dict)
+    protocols: Mapping[FileSource, Mapping[str, int]] = field(factory=dict)
+
+    @property
+    def by_protocol(self) -> Mapping[str, int]:
+        """How much came by each transport protocol, in bytes, from all sources together."""
+        sums: Counter[str] = Counter()
+        for sizes in self.protocols.values():
+            sums.update(sizes)
+        return dict(sorted(sums.items()))

@@ -94,10 +94,10 @@ class Source:
     @ivar fresh: chunks that it has told nobody else of.
     @ivar writing: how many chunks of it have come and are being checked and kept.
     @ivar received_bytes: how much has come from it in all.
-    @ivar right_bytes: how much of what came was right.
+    @ivar right: how much of what came was right, in bytes, by transport protocol: C{tcp} or C{udp}.
     @ivar rate: bytes a second while it owed something; None until some have come.
     @ivar counts: whether what it has is counted by the picker.
-    @ivar protocols: the transport protocols over which chunks have come from it, C{tcp} or C{udp}.
+    @ivar protocol: the transport protocol over which a chunk came last; None until one has.
     @ivar since: when it came to be in its state.
     @ivar rests_until: when one that rests is asked again.
     """
@@ -115,10 +115,10 @@ class Source:
         self.has: int | None = None
         self.askers: int = 1
         self.writing = 0
-        self.right_bytes = 0
+        self.right: dict[str, int] = {}
         self.rate: float | None = None
         self.counts = False
-        self.protocols: tuple[str, ...] = ()
+        self.protocol: str | None = None
         self.wanted: dict[int, None] = {}
         self.fresh: deque[int] = deque(maxlen=_MOST_FRESH)
         self.rests_until: float = 0.0
@@ -138,6 +138,11 @@ class Source:
         self._owed_since: float | None = None
 
     # What the download calls.
+
+    @property
+    def right_bytes(self) -> int:
+        """How much of what came was right."""
+        return sum(self.right.values())
 
     @property
     def room(self) -> int:
@@ -331,8 +336,8 @@ class Source:
 
     def chunk_received(self, chunk: int, content: memoryview) -> None:
         """A chunk has come."""
-        if self._asking is not None and self._asking.protocol not in self.protocols:
-            self.protocols += (self._asking.protocol,)
+        if self._asking is not None:
+            self.protocol = self._asking.protocol
         if self.rate is None and self._owed_since is not None:
             self.rate = self.received_bytes / max(self._reactor.seconds() - self._owed_since, 1e-3)
         self.wanted.pop(chunk, None)

@@ -203,7 +203,8 @@ class Download:
         self._writes += 1
         writing = self._part.write(chunk, content)
         writing.addBoth(self._was_written, allotment, source, chunk, content)
-        writing.addCallbacks(self._judge, self._cannot_go_on, callbackArgs=(allotment, source, chunk, len(content)))
+        came = (len(content), source.protocol or "tcp")
+        writing.addCallbacks(self._judge, self._cannot_go_on, callbackArgs=(allotment, source, chunk, *came))
         writing.addErrback(self._is_at_fault)
         allotment.request_from(source)
 
@@ -283,7 +284,9 @@ class Download:
         self._tell_idle()
         return result
 
-    def _judge(self, is_right: bool, allotment: RequestScheduler, source: Source, chunk: int, size: int) -> None:
+    def _judge(
+        self, is_right: bool, allotment: RequestScheduler, source: Source, chunk: int, size: int, protocol: str
+    ) -> None:
         """A chunk has been checked."""
         if self._is_over or allotment is not self._allotment:
             return
@@ -291,7 +294,7 @@ class Download:
             allotment.forget(source, [chunk])
             self.ban(source, f"chunk {chunk} is not what its manifest says")
             return
-        source.right_bytes += size
+        source.right[protocol] = source.right.get(protocol, 0) + size
         self._held += size
         allotment.chunk_verified(chunk)
         if not allotment.is_done:
@@ -318,7 +321,7 @@ class Download:
         assert head is not None, "what is whole is whole by a manifest"
         senders = [each for each in self._sources.values() if each.right_bytes]
         by_source = {each.origin: each.right_bytes for each in senders}
-        protocols = {each.origin: each.protocols for each in senders}
+        protocols = {each.origin: dict(each.right) for each in senders}
         dropped = {each.origin: each.why or "" for each in self._sources.values() if each.state is State.DROPPED}
         seconds = self._reactor.seconds() - self._began
         resumed = self._resumed or 0
@@ -333,7 +336,7 @@ class Download:
         for source in self._sources.values():
             if source.head == self._belief.head:
                 # What is right by a lie is nobody's merit.
-                source.right_bytes = 0
+                source.right.clear()
         for source in self._belief.distrust(self._belief.head):
             self.ban(source, "all chunks fit its manifest, and the whole does not have the digest that was asked for")
         self._choose()

@@ -204,9 +204,15 @@ def row_of_fetch(fetch: Fetch) -> dict[str, Any]:
         return {**row, "state": state, "reason": _why(fetch.outcome), "held": fetch.status().held_bytes}
     if fetch.outcome is not None:
         sources = {str(source.id): size for source, size in fetch.outcome.by_source.items()}
-        protocols = sorted({each for used in fetch.outcome.protocols.values() for each in used})
-        resumed = fetch.outcome.resumed_bytes
-        return {**row, "state": "done", "by_source": sources, "resumed": resumed, "protocols": protocols}
+        by_protocol = fetch.outcome.by_protocol
+        return {
+            **row,
+            "state": "done",
+            "by_source": sources,
+            "resumed": fetch.outcome.resumed_bytes,
+            "protocols": list(by_protocol),
+            "by_protocol": by_protocol,
+        }
     status = fetch.status()
     return {
         **row,

@@ -22,6 +22,12 @@ def _under_way(name: str, rate: float, seconds_left: float | None, state: str) -
     return {**row, "seconds_left": seconds_left, "sources": [{"id": 7, "state": state, "bytes": 1024, "why": None}]}
 
 
+def _done(name: str, resumed: int, **by_protocol: int) -> dict[str, Any]:
+    """A download that is over, as a node tells it."""
+    row = {"name": name, "size": 4096, "digest": _DIGEST, "state": "done", "by_source": {}, "resumed": resumed}
+    return {**row, "protocols": list(by_protocol), "by_protocol": by_protocol}
+
+
 _STATUS = {
     "folder": "/srv/shared",
     "fault": None,
@@ -36,7 +42,8 @@ _STATUS = {
         _under_way("e", 512.0, 6.0, "serving"),
         _under_way("f", 0.0, None, "dropped"),
         {"name": "g", "size": 4096, "digest": _DIGEST, "state": "stopped", "held": 1024, "reason": "stopped"},
-        {"name": "h", "size": 4096, "digest": _DIGEST, "state": "done", "by_source": {}, "protocols": ["udp"]},
+        _done("h", 0, udp=4096),
+        _done("i", 1024, tcp=1024, udp=2048),
     ],
 }
 
@@ -116,6 +123,7 @@ class FilesTests(OperatedCase):
                 "f: 1.00 KiB of 4.00 KiB, nobody has it now; asking again until somebody has",
                 "g: stopped; 1.00 KiB of 4.00 KiB are kept",
                 "h: done, 4.00 KiB by UDP",
+                "i: done, 4.00 KiB: 2.00 KiB by UDP, 1.00 KiB by TCP, 1.00 KiB were there before",
             ],
         )
         self.assertEqual(json.loads(self.told("files", "status", "--json")[0]), [_STATUS])
@@ -137,7 +145,7 @@ class FilesTests(OperatedCase):
                 "    a link; links are not followed",
             ],
         )
-        self.assertEqual(told[-2:], ["  h", "    done, 4.00 KiB by UDP"])
+        self.assertEqual(told[-4:-2], ["  h", "    done, 4.00 KiB by UDP"])
 
     def test_get(self) -> None:
         """A file is fetched by the sharer; what it refuses is told, with status 1."""

@@ -74,7 +74,8 @@ class _Download(msgspec.Struct, frozen=True):
     reason: str = ""
     seconds_left: float | None = None
     sources: Sequence[_Source] | None = None
-    protocols: Sequence[str] = ()
+    resumed: int = 0
+    by_protocol: Mapping[str, int] = {}
 
 
 class _Status(msgspec.Struct, frozen=True):
@@ -214,13 +215,27 @@ def _figures(told: _Status) -> Iterator[tuple[str, ...]]:
         yield "" if number else "downloads", download.name, _of_download(download)
 
 
+def _by_protocol(download: _Download) -> str:
+    """How much has come; and by which protocol, if any came by another than TCP, as is usual."""
+    whole, by_udp = format_size(download.size), download.by_protocol.get("udp", 0)
+    if not by_udp:
+        return whole
+    if by_udp == download.size:
+        return f"{whole} by UDP"
+    parts = [f"{format_size(by_udp)} by UDP"]
+    if by_tcp := download.by_protocol.get("tcp", 0):
+        parts.append(f"{format_size(by_tcp)} by TCP")
+    if download.resumed:
+        parts.append(f"{format_size(download.resumed)} were there before")
+    return f"{whole}: {', '.join(parts)}"
+
+
 def _of_download(download: _Download) -> str:
     match download.state:
         case "failed":
             return f"failed: {download.reason}"
         case "done":
-            by_udp = " by UDP" if "udp" in download.protocols else ""
-            return f"done, {format_size(download.size)}{by_udp}"
+            return f"done, {_by_protocol(download)}"
         case "stopped":
             held = f"{format_size(download.held)} of {format_size(download.size)} are kept"
             return f"stopped; {held if download.held else 'nothing had come yet'}"
