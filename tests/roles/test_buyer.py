@@ -617,9 +617,10 @@ class CancelTests(BuyerTestCase):
         self.assertEqual((self.missing(), self.node.flooded[-1].quantity), (1, 1))
 
     def test_too_late(self) -> None:
-        """What was sold is the buyer's."""
+        """What was sold is the buyer's; it is told that it was too late."""
         self.answer(self.order, SOLD, 1, 7, 9)
         self.assertEqual((self.missing(), self.bag()), (1, [(9, 2)]))
+        self.assertEqual(self.events().count("not_cancelled"), 1)
 
     def test_refused(self) -> None:
         """What was refused is not sold either: so many less are wanted, as if it had been in time."""

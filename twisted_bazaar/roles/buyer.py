@@ -322,6 +322,14 @@ class Buyer(Role):
             self.bag.append(record)
             bought = f"bought {{quantity}} {{item}}{at_price(record.price)}, order {{order:.12}}, from node {{seller}}"
             self.node.report("bought", bought, **details)
+            if record.withdrawal is not None:
+                self.node.report(
+                    "not_cancelled",
+                    "order {order:.12} was sold before it could be taken back: it is yours",
+                    order=record.id,
+                    item=want.item,
+                    quantity=record.quantity,
+                )
             return
         want.refused = want.refused or record.code == SoldOut.code
         # Who was not asked, or too late, has not refused. It holds units back for this buyer, who is to come for them.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -13,6 +13,7 @@ from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import Command, ILedger, INode
 from twisted_bazaar.roles.commands.requests import read_request
 from twisted_bazaar.trade.listing import row_of_purchase, row_of_sale, row_of_stock
+from twisted_bazaar.trade.order import OrderRecord
 from twisted_bazaar.trade.purchase import Purchases
 from twisted_bazaar.values.sale import StockLevel
 from twisted_bazaar.wire.goods import Count, ItemName, Price, check_item_name
@@ -139,15 +140,32 @@ class PurchasesCommands:
         return finding.addCallback(lambda records: [row_of_purchase(record, with_receipt=True) for record in records])
 
     def _take_back(self, request: Mapping[str, Any]) -> Deferred[Any]:
-        """Take back an open order; tells after a moment how it stands, whether the seller has answered or not."""
+        """Take back an open order; tells after a moment how it stands, whether the seller has answered or not.
+
+        Of one that was answered before, it tells the answer.
+        """
         asked = read_request(request, _One)
         alike = [record for record in self._purchases.unanswered() if record.id.startswith(asked.id)]
-        if len(alike) != 1:
-            many = f"{len(alike)} open orders begin" if alike else "no order without an answer begins"
-            raise UsageError(f"{many} with {asked.id}; bazaar orders shows how each stands")
+        if not alike:
+            return self._purchases.orders(asked.id, _MOST_ALIKE).addCallback(_answered_before, asked.id)
+        if len(alike) > 1:
+            raise UsageError(f"{len(alike)} open orders begin with {asked.id}; bazaar orders shows how each stands")
         [record] = alike
         answered: Deferred[Any] = Deferred()
         # Who asked may stop waiting; what was begun goes on.
         self._purchases.take_back(record.id).addBoth(answered.callback)
         answered.addTimeout(_TAKE_BACK_S, self._node.clock, lambda result, timeout: record)
         return answered.addCallback(lambda _: row_of_purchase(record))
+
+
+def _answered_before(records: Sequence[OrderRecord], id_prefix: str) -> dict[str, Any]:
+    """The one order that is meant, as it stands; none of them is open.
+
+    @raise UsageError: there is none, or several.
+    """
+    if len(records) != 1:
+        raise UsageError(
+            f"{'several orders begin' if records else 'no order begins'} with {id_prefix}; bazaar orders shows how "
+            "each stands"
+        )
+    return row_of_purchase(records[0])

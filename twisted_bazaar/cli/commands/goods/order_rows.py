@@ -58,8 +58,13 @@ class OrderRow(msgspec.Struct, frozen=True):
 
     @property
     def state_in_words(self) -> str:
-        """How it stands; of one that is being taken back, that it is."""
-        return printable(self.state) + (" (taken back)" if self.is_taken_back and self.is_open else "")
+        """How it stands; of one that is being taken back, that it is, or that it was too late."""
+        state = printable(self.state)
+        if not self.is_taken_back:
+            return state
+        if self.is_open:
+            return f"{state} (taken back)"
+        return f"{state} (taken back too late)" if self.state == "confirmed" else state
 
     @property
     def is_open(self) -> bool:
