@@ -70,6 +70,9 @@ class IRolePlugin(IPlugin):
     def example() -> str:
         """The options of this role on a command line, for the end of help; may be empty."""
 
+    def listen() -> str | None:
+        """The endpoint where a node of this role listens if nothing else is said; None for a free port."""
+
     def endings() -> Sequence[Ending]:
         """The exit statuses with which this role ends its process by itself; may be empty."""
 
@@ -98,7 +101,7 @@ class RolePlugin:
 
     @ivar name: the word after C{--role}.
     @ivar module: the dotted name of a module with C{OPTIONS} and C{make_role}. It may also have C{EXAMPLE}, for the end
-        of help, and C{ENDINGS}, if the role ends its process.
+        of help, C{LISTEN}, if others look for it at a usual port, and C{ENDINGS}, if the role ends its process.
     @ivar description: one line for C{--help-roles}.
     """
 
@@ -120,6 +123,10 @@ class RolePlugin:
     def example(self) -> str:
         """The options of this role on a command line, for the end of help; may be empty."""
         return cast(str, self._load("EXAMPLE", ""))
+
+    def listen(self) -> str | None:
+        """The endpoint where a node of this role listens if nothing else is said; None for a free port."""
+        return cast("str | None", self._load("LISTEN", None))
 
     def endings(self) -> Sequence[Ending]:
         """The exit statuses with which this role ends its process by itself; may be empty."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.docs.pages import ROOT
@@ -36,6 +37,10 @@ def options() -> Mapping[str, Sequence[Option]]:
     every_node = node.Options().declared
     roles = {f"`--role {plugin.name}`": plugin.options() for plugin in known_roles() if _is_ours(plugin)}
     own = {role: [each for each in added if each.name not in _names(every_node)] for role, added in roles.items()}
+    for plugin in known_roles():
+        # It stands with every node, with another default.
+        if _is_ours(plugin) and plugin.listen() is not None:
+            own[f"`--role {plugin.name}`"].append(evolve(node.listen_option([plugin]), group=""))
     return {
         "`bazaar-tracker`": tracker.Options.declared,
         "`bazaar-node`": every_node,

@@ -236,7 +236,8 @@ def test_no_database(daemons: Daemons) -> None:
     """A directory that cannot be used is said in one line, without what could be a password."""
     pytest.importorskip("psycopg")
     url = "postgresql://me:s3cret@127.0.0.1:1/town"
-    server = daemons.start("bazaar-node", "--role", "index_server", "--directory", url, "--ephemeral")
+    words = ("--role", "index_server", "--directory", url, "--ephemeral", "--listen", "tcp:0:interface=127.0.0.1")
+    server = daemons.start("bazaar-node", *words)
     assert server.wait() != 0
     said = server.rest()
     assert "127.0.0.1/town" in said

@@ -8,6 +8,9 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
+from twisted_bazaar.roles.discovery.index import IndexMethod
+from twisted_bazaar.roles.discovery.method import DiscoveryMethod
+from twisted_bazaar.roles.discovery.superpeer import SuperPeerMethod
 from twisted_bazaar.service.service import NodeService
 from twisted_bazaar.taps import node, tracker
 
@@ -100,6 +103,33 @@ class NodeOptionsTests(SynchronousTestCase):
     def test_unknown_limit(self) -> None:
         """A limit that there is not names those there are."""
         self.assertIn("the limits are max-links, min-links", self.refusal("--limit", "speed=1"))
+
+
+class UsualPortTests(SynchronousTestCase):
+    """Where a node listens if nothing is said."""
+
+    def listen(self, *words: str) -> object:
+        """The endpoint that counts."""
+        options = node.Options()
+        options.parseOptions(words)
+        return options["listen"]
+
+    def test_role(self) -> None:
+        """Who is asked listens where those ask who are told nothing; all others at a free port."""
+        for words, port in (((), 0), (("index_server",), 9100), (("super_peer",), 9200), (("tracker", "seller"), 9000)):
+            roles = [f"--role={role}" for role in words]
+            self.assertEqual(self.listen(*roles), f"tcp:{port}:interface=127.0.0.1")
+        self.assertEqual(options_of(IndexMethod)["index"], "tcp:127.0.0.1:9100")
+        self.assertEqual(options_of(SuperPeerMethod)["super"], "tcp:127.0.0.1:9200")
+
+    def test_said(self) -> None:
+        """What is said counts."""
+        self.assertEqual(self.listen("--role", "index_server", "--listen", "tcp:7"), "tcp:7")
+
+
+def options_of(method: type[DiscoveryMethod]) -> dict[str, str | None]:
+    """What help shows for each option of a way to find where nothing is said."""
+    return {option.name: option.shown or option.default for option in method.options}
 
 
 class PidFileTests(SynchronousTestCase):

@@ -171,7 +171,7 @@ class SuperPeerTests(SettingsCase):
     def test_datagrams(self) -> None:
         """It takes datagrams at the interface and the port where it takes links, if nothing is said."""
         for words, place in (
-            ((), ("127.0.0.1", 0)),
+            ((), ("127.0.0.1", 9200)),
             (("--listen", "tcp:9200"), ("", 9200)),
             (("--listen", "tcp:9200:interface=127.0.0.1"), ("127.0.0.1", 9200)),
             (("--listen", "tcp6:9200"), ("::", 9200)),

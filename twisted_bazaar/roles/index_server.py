@@ -43,6 +43,7 @@ from twisted_bazaar.role import Role
 from twisted_bazaar.roles.commands.members import members_commands
 from twisted_bazaar.roles.goods import at_least, parse_memory, parse_seconds
 from twisted_bazaar.roles.node_ids import LIMITS, MANY_OBJECTS, NodeIds
+from twisted_bazaar.settings.endpoints import UsualPort
 from twisted_bazaar.settings.option import Option, OptionValues
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Origin, Peer
@@ -88,6 +89,7 @@ OPTIONS: Final = (
     Option("verbose", "Tell of each peer that comes or goes.", short="v"),
 )
 """The options of an index server."""
+LISTEN: Final = UsualPort.INDEX_SERVER.to_listen
 EXAMPLE: Final = "--listen tcp:9100"
 
 

@@ -33,6 +33,7 @@ from twisted_bazaar.interfaces import Command, DatagramReceivers, INode, Receive
 from twisted_bazaar.plugin import RoleContext
 from twisted_bazaar.role import Role
 from twisted_bazaar.roles.goods import parse_memory
+from twisted_bazaar.settings.endpoints import UsualPort
 from twisted_bazaar.settings.option import Option, OptionValues, whole_number
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address, Peer, plain_host
@@ -103,6 +104,7 @@ OPTIONS: Final = (
     Option("verbose", "Tell of each weak peer that comes or goes.", short="v"),
 )
 """The options of a super peer."""
+LISTEN: Final = UsualPort.SUPER_PEER.to_listen
 EXAMPLE: Final = "--listen tcp:9200"
 
 

@@ -18,12 +18,14 @@ from twisted_bazaar.plugin import RoleContext
 from twisted_bazaar.role import Role
 from twisted_bazaar.roles.commands.members import members_commands
 from twisted_bazaar.roles.node_ids import LIMITS, MANY_OBJECTS, NodeIds
+from twisted_bazaar.settings.endpoints import UsualPort
 from twisted_bazaar.settings.option import Option, OptionValues
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Origin, Peer
 
 OPTIONS: Final = (Option("verbose", "Log each question for another node, too.", short="v"),)
 """The options of a tracker."""
+LISTEN: Final = UsualPort.TRACKER.to_listen
 
 
 class _Draw:

@@ -7,7 +7,7 @@ from typing import Final
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.files.window.settings import DEFAULT_MSS, LARGEST_WINDOW, Settings
 from twisted_bazaar.node.limits import Limits
-from twisted_bazaar.settings.endpoints import parse_address
+from twisted_bazaar.settings.endpoints import UsualPort, parse_address
 from twisted_bazaar.settings.known import CONFIG
 from twisted_bazaar.settings.option import Option, whole_number
 from twisted_bazaar.wire.goods import BAZAAR, check_item_name
@@ -66,7 +66,7 @@ ADVERTISE: Final = Option(
     read=parse_address,
 )
 TRACKER: Final = Option(
-    "tracker", "Where the tracker listens.", "ENDPOINT", "tcp:127.0.0.1:9000", short="t", group=LINKS
+    "tracker", "Where the tracker listens.", "ENDPOINT", UsualPort.TRACKER.to_connect, short="t", group=LINKS
 )
 CONNECT: Final = Option("connect", "A node to stay linked to.", "ENDPOINT", is_many=True, group=LINKS)
 MIN_LINKS: Final = Option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Any, Final
 
 from twisted.internet.endpoints import clientFromString, serverFromString
@@ -19,12 +20,31 @@ _LARGEST_PORT: Final = 65_535
 # What Twisted raises for what it cannot read; the last three where a library or a file is missing.
 _UNREADABLE: Final = (ValueError, TypeError, LookupError, ImportError, NameError, OSError)
 
+
+class UsualPort(IntEnum):
+    """The port where those listen who are asked, if nothing else is said: on this machine only."""
+
+    TRACKER = 9000
+    INDEX_SERVER = 9100
+    SUPER_PEER = 9200
+
+    @property
+    def to_connect(self) -> str:
+        """The client endpoint of one on this machine."""
+        return f"tcp:127.0.0.1:{self.value}"
+
+    @property
+    def to_listen(self) -> str:
+        """The server endpoint of one."""
+        return f"tcp:{self.value}:interface=127.0.0.1"
+
+
 UdpPlace = tuple[str, int]
 """The interface, empty for all, and the port; 0 for any that is free."""
 
 
 def client_endpoint(
-    reactor: Any, text: str | None, option: str, such_as: str = "tcp:127.0.0.1:9000"
+    reactor: Any, text: str | None, option: str, such_as: str = UsualPort.TRACKER.to_connect
 ) -> IStreamClientEndpoint | None:
     """The endpoint to connect to that an option names; None for nowhere.
 

@@ -59,19 +59,12 @@ _ROLE: Final = Option(
     ROLE, "What the node does: a name from --help-roles.", "ROLE", is_many=True, short="r", shown=_RELAY, group=WHAT
 )
 _BEFORE: Final = (_ROLE, BAZAAR_OPTION)
-_LINKS: Final = (
-    evolve(
-        LISTEN,
-        help="Where to take connections, or none; tcp:0 is open to other machines.",
-        default="tcp:0:interface=127.0.0.1",
-    ),
-    ADVERTISE,
-    TRACKER,
-    CONNECT,
-    MIN_LINKS,
-    MAX_LINKS,
-    LIMIT,
+_LISTEN: Final = evolve(
+    LISTEN,
+    help="Where to take connections, or none; tcp:0 is open to other machines.",
+    default="tcp:0:interface=127.0.0.1",
 )
+_LINKS: Final = (ADVERTISE, TRACKER, CONNECT, MIN_LINKS, MAX_LINKS, LIMIT)
 _AFTER: Final = (STATE, NAME, EPHEMERAL, EVENTS, CONFIG_OPTION, UDP, *TRANSFER)
 
 
@@ -180,6 +173,15 @@ def _lines_of(options: NodeOptions, roles: Mapping[str, IRole]) -> LogLines:
     return LogLines("node", name, {type(role).__module__: each for each, role in roles.items()})
 
 
+def listen_option(plugins: Iterable[IRolePlugin]) -> Option:
+    """Where a node of some roles listens: the first that others look for at a port says where, if any does."""
+    usual = next(filter(None, (plugin.listen() for plugin in plugins)), None)
+    if usual is None:
+        return _LISTEN
+    to_others = usual.removesuffix(":interface=127.0.0.1")
+    return evolve(_LISTEN, help=_LISTEN.help.replace("tcp:0", to_others), default=usual)
+
+
 def _options_with(plugins: Sequence[IRolePlugin]) -> NodeOptions:
     """The options of a node and of its roles.
 
@@ -198,7 +200,7 @@ def _options_with(plugins: Sequence[IRolePlugin]) -> NodeOptions:
         for method in methods
         for option in method.options
     ]
-    every_node = [*_BEFORE, via, *of_methods, *_LINKS, *_AFTER]
+    every_node = [*_BEFORE, via, *of_methods, listen_option(plugins), *_LINKS, *_AFTER]
     owners = {option.name: _EVERY_NODE for option in every_node}
     # What a way to find and a role that lives by it have in common.
     shared = {option.name: option for method in methods for option in method.options}

@@ -26,6 +26,7 @@ from twisted_bazaar.service.options import (
     STATE,
 )
 from twisted_bazaar.service.service import build_service
+from twisted_bazaar.settings.endpoints import UsualPort
 from twisted_bazaar.settings.known import TRACKER
 from twisted_bazaar.settings.option import Option
 from twisted_bazaar.taps.daemon_log import LogLines, make_observer
@@ -43,7 +44,7 @@ class Options(DaemonOptions):
         evolve(
             LISTEN,
             help="Where to take connections; tcp:9000 is open to other machines.",
-            default="tcp:9000:interface=127.0.0.1",
+            default=UsualPort.TRACKER.to_listen,
         ),
         ADVERTISE,
         evolve(MAX_LINKS, shown=f"{LIMITS['max_links']:,}, or as many as the files that it may open allow"),

@@ -12,6 +12,7 @@ from twisted_bazaar.discovery.index.client.member import IndexMember
 from twisted_bazaar.discovery.index.client.search import IndexAnswers, IndexSearch
 from twisted_bazaar.interfaces import IAnswers, ICatalogue, IDiscovery, INode, IOffers, IRole
 from twisted_bazaar.roles.discovery.method import DiscoveryContext, DiscoveryMethod
+from twisted_bazaar.settings.endpoints import UsualPort
 from twisted_bazaar.settings.option import Option, OptionValues
 from twisted_bazaar.values.joining import Asked, JoinObserver
 
@@ -21,7 +22,7 @@ _ASKED: Final = Asked(
     "an index server",
     "an index server",
     "index_server",
-    "tcp:127.0.0.1:9100",
+    UsualPort.INDEX_SERVER.to_connect,
     "--index",
 )
 _INDEX: Final = Option(

@@ -13,12 +13,15 @@ from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import IAnswers, ICatalogue, IDiscovery, INode, IOffers, IRole
 from twisted_bazaar.roles.discovery.method import DiscoveryContext, DiscoveryMethod
 from twisted_bazaar.roles.super_peer import KIND, SuperPeer
+from twisted_bazaar.settings.endpoints import UsualPort
 from twisted_bazaar.settings.option import Option, OptionValues
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.joining import Asked, JoinObserver
 from twisted_bazaar.values.needs import FEW_LINKS, FIND_OUT_SOON
 
-_ASKED: Final = Asked("super peer", "super peer", "a super peer", "a super peer", KIND, "tcp:127.0.0.1:9200", "--super")
+_ASKED: Final = Asked(
+    "super peer", "super peer", "a super peer", "a super peer", KIND, UsualPort.SUPER_PEER.to_connect, "--super"
+)
 _SUPER: Final = Option("super", "Where a super peer listens.", "ENDPOINT", is_many=True, shown=_ASKED.usual)
 _MAY_LEAD: Final = Option("may-lead", "Become a super peer itself when there are too few.")
 _TRACKER: Final = "tracker"
