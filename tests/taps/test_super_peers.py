@@ -138,11 +138,12 @@ class WeakPeerTests(SettingsCase):
                 self.assertEqual([ICatalogue.providedBy(role) for role in carried].count(True), 1)
 
     def test_may_lead(self) -> None:
-        """Who may become a super peer has room for weak peers, and takes datagrams at any port."""
+        """Who may become a super peer has room for weak peers, and takes datagrams where it listens."""
         service = make_service(*VIA, "--may-lead")
         self.assertEqual(service.config.udp, ("127.0.0.1", 0))
         limits = service.config.limits
         self.assertEqual((limits.min_links, limits.max_links, limits.max_greeting), (0, 620, 364))
+        self.assertEqual(make_service(*VIA, "--may-lead", "--listen", "tcp:9200").config.udp, ("", 9200))
         self.assertEqual(make_service(*VIA, "--may-lead", "--udp", "9300").config.udp, ("127.0.0.1", 9300))
         self.assertEqual(make_service(*VIA).config.udp, None)
 

@@ -35,7 +35,7 @@ class ViaRingTests(SynchronousTestCase):
         return line.removeprefix("bazaar-node: ")
 
     def test_member(self) -> None:
-        """It is a member of the ring, by its key, asks no tracker, and takes datagrams at any port."""
+        """It is a member of the ring, by its key, and asks no tracker."""
         service = make_service(*VIA, *JOIN)
         self.assertFalse(finder_of(service).member.is_client)
         self.assertIsNone(tracker_of(service))
@@ -45,7 +45,8 @@ class ViaRingTests(SynchronousTestCase):
         self.assertEqual((limits.min_links, limits.max_links), (0, 256))
 
     def test_udp(self) -> None:
-        """It takes them where it is told to, and need not listen."""
+        """It takes datagrams at the port where it listens, or where it is told to, and need not listen."""
+        self.assertEqual(make_service(*VIA, "--listen", "tcp:9300:interface=127.0.0.1").config.udp, ("127.0.0.1", 9300))
         self.assertEqual(make_service(*VIA, "--udp", "127.0.0.1:9301").config.udp, ("127.0.0.1", 9301))
         self.assertEqual(make_service(*VIA, "--listen", "none").config.udp, ("", 0))
 

@@ -48,7 +48,6 @@ USUAL_KEEP: Final = "1G"
 # Besides handing over: to tell the neighbours, and to close what is open.
 _CLOSING_S: Final = 5.0
 _UDP: Final = UdpNeed(
-    beside_links=True,
     no_udp="members of a ring talk to each other by datagrams; write a port, such as 9300",
     no_links="a member of a ring takes links of those who join and fetch; write an endpoint such as tcp:9300",
 )

@@ -53,13 +53,10 @@ _OTHER_LINKS: Final = 64
 _COLLECT_AFTER: Final = 20_000
 _BROADCAST: Final = "255.255.255.255"
 _UDP_TO_LEAD: Final = UdpNeed(
-    beside_links=True,
     no_udp="super peers talk to each other by datagrams; write a port, such as 9200",
     no_links="a super peer takes links of weak peers; write an endpoint such as tcp:9200",
 )
-_UDP_IF_IT_LEADS: Final = UdpNeed(
-    beside_links=False, no_udp="who may lead takes datagrams; leave out --udp or --may-lead"
-)
+_UDP_IF_IT_LEADS: Final = UdpNeed(no_udp="who may lead takes datagrams; leave out --udp or --may-lead")
 
 
 def parse_place(text: str, option: str) -> Address:

@@ -166,9 +166,7 @@ def udp_place(text: str | None, listen: str, roles: Sequence[IRole], reactor: An
     interface, port = _place_of_links(listen, reactor, is_needed=text is None and bool(needs))
     if text is not None:
         return parse_udp(text, interface)
-    if not needs:
-        return None
-    return interface, port if any(need.beside_links for need in needs) else 0
+    return (interface, port) if needs else None
 
 
 def read_transfer(

@@ -18,12 +18,11 @@ FIND_OUT_SOON: Final[Mapping[str, Any]] = {"ping_s": 2.5, "silence_s": 7.5}
 class UdpNeed:
     """A need to take datagrams, and what the user is told who has said otherwise.
 
-    @ivar beside_links: whether they are taken at the number where links are, because people tell each other one number
-        for both; if not, any port that is free will do.
+    They are taken at the number where links are: people tell each other one number for both.
+
     @ivar no_udp: why it cannot be without them, and what to do.
     @ivar no_links: the same of links; None if it can be without those.
     """
 
-    beside_links: bool
     no_udp: str
     no_links: str | None = None

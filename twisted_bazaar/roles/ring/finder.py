@@ -54,7 +54,7 @@ class RingFinder(Role):
     needs_neighbours = False
     log: Final = limited_logger(__name__)
     udp_need: UdpNeed | None = UdpNeed(
-        beside_links=False, no_udp="--via ring goes by datagrams; write a port, or leave out --udp for any that is free"
+        no_udp="--via ring goes by datagrams; write a port, or leave out --udp for any that is free"
     )
     stop_s: float = _LEAVING_S + _CLOSING_S
 
