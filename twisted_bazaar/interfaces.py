@@ -330,6 +330,7 @@ class IDiscoveryMethod(Interface):
         "What a buyer says that has never had anybody to ask; None if it could not know that."
     )
     finds_files: bool = Attribute("Whether files are found by it, too.")
+    finds_goods: bool = Attribute("Whether goods are found by it, too.")
     lists_everything: bool = Attribute("Whether those who are asked can list all files there are.")
     limits: Mapping[str, Any] = Attribute("Limits of the node, by name, where its user says nothing.")
     roles: Sequence[IRole] = Attribute("What the node has to carry for it, besides the roles that use it.")

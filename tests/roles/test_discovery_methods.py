@@ -23,6 +23,7 @@ from twisted_bazaar.roles.buyer import Buyer
 from twisted_bazaar.roles.discovery.chosen import method_named
 from twisted_bazaar.roles.discovery.flood import FloodMethod
 from twisted_bazaar.roles.discovery.index import IndexMethod
+from twisted_bazaar.roles.discovery.method import DiscoveryMethod
 from twisted_bazaar.roles.discovery.ring import RingMethod
 from twisted_bazaar.roles.discovery.superpeer import SuperPeerMethod
 from twisted_bazaar.roles.seller import Seller
@@ -89,6 +90,7 @@ class HandWay:
     registrar: None = None
     nobody_asked: str | None = None
     finds_files: bool = False
+    finds_goods: bool = True
     lists_everything: bool = False
     limits: Mapping[str, Any] = field(factory=dict)
     roles: Sequence[IRole] = ()
@@ -121,13 +123,26 @@ class WaysTests(SynchronousTestCase):
             way, node = method(), FakeNode()
             self.assertTrue(verifyObject(IDiscoveryMethod, way))
             self.assertIs(method_named(way.name), method)
-            self.assertEqual(way.finds_files, way.make_catalogue() is not None)
+            self.assertEqual((way.finds_files, way.finds_goods), (way.make_catalogue() is not None, True))
             for role in way.roles:
                 self.assertTrue(verifyObject(IRole, role))
             shelf: Any = None
             self.assertTrue(verifyObject(IDiscovery, way.make_discovery(node, 0.3)))
             self.assertTrue(verifyObject(IAnswers, way.make_answers(node, shelf)))
         self.assertTrue(verifyObject(IDiscoveryMethod, HandWay()))
+
+    def test_no_goods(self) -> None:
+        """By a way that says nothing of goods, who buys or sells is refused before anything begins."""
+
+        class FilesOnly(DiscoveryMethod):
+            name = "files-only"
+
+        self.assertFalse(FilesOnly().finds_goods)
+        for role, words in ((buyer, ("--want", "apple")), (seller, ("--stock", "apple=1"))):
+            options = typed(role.OPTIONS, *words)
+            refused = self.assertRaises(UsageError, role.make_role, options, context_of(FilesOnly()))
+            line = "goods are not found by --via files-only; choose another way, such as --via flood"
+            self.assertEqual(str(refused), line)
 
     def test_files(self) -> None:
         """By an index or super peers files are found, not by flooding; what finds them is a role of the node."""

@@ -22,6 +22,7 @@ from twisted_bazaar.rate_limit import RateLimit
 from twisted_bazaar.role import Role
 from twisted_bazaar.roles.commands.trade import PurchasesCommands
 from twisted_bazaar.roles.discovery.flood import FloodMethod
+from twisted_bazaar.roles.discovery.method import no_goods
 from twisted_bazaar.roles.goods import at_least, parse_seconds
 from twisted_bazaar.roles.want import Want, parse_label, parse_wants
 from twisted_bazaar.settings.option import Option, OptionValues
@@ -419,8 +420,10 @@ async def _until(event: Deferred[None]) -> None:
 def make_role(options: OptionValues, context: RoleContext) -> Buyer:
     """Make a buyer from its options.
 
-    @raise UsageError: nothing is wanted, or an option cannot be read.
+    @raise UsageError: goods are not found in its way, nothing is wanted, or an option cannot be read.
     """
+    if not context.discovery.finds_goods:
+        raise no_goods(context.discovery.name)
     wants = parse_wants(options["want"])
     state = context.state
     if not wants and (options["once"] or state is None):

@@ -17,6 +17,7 @@ from twisted_bazaar.rate_limit import RateLimit
 from twisted_bazaar.role import Role
 from twisted_bazaar.roles.commands.trade import SalesCommands
 from twisted_bazaar.roles.discovery.flood import FloodMethod
+from twisted_bazaar.roles.discovery.method import no_goods
 from twisted_bazaar.roles.goods import parse_goods
 from twisted_bazaar.settings.option import Option, OptionValues
 from twisted_bazaar.state import StateDirectory
@@ -217,8 +218,11 @@ class Seller(Role):
 def make_role(options: OptionValues, context: RoleContext) -> Seller:
     """Make a seller from its options.
 
-    @raise UsageError: the stock cannot be read or names an item twice, or the books cannot be used.
+    @raise UsageError: goods are not found in its way, the stock cannot be read or names an item twice, or the books
+        cannot be used.
     """
+    if not context.discovery.finds_goods:
+        raise no_goods(context.discovery.name)
     supplies: dict[str, Supply] = {}
     for text in options["stock"]:
         item, quantity, price = parse_goods(text, "--stock")

@@ -50,6 +50,14 @@ class DiscoveryContext:
         return self.observed(text, endpoint)
 
 
+def no_goods(method: str) -> UsageError:
+    """The refusal of a way to find by which goods are not found, to be raised.
+
+    @param method: its name.
+    """
+    return UsageError(f"goods are not found by --via {method}; choose another way, such as --via flood")
+
+
 @implementer(IDiscoveryMethod)
 class DiscoveryMethod:
     """A way to find, made once for a node: a base that finds nothing.
@@ -74,6 +82,11 @@ class DiscoveryMethod:
     registrar: IStreamClientEndpoint | None = None
     roles: Sequence[IRole] = ()
 
+    @property
+    def finds_goods(self) -> bool:
+        """Whether goods are found by it: it says what looks for them."""
+        return type(self).make_discovery is not DiscoveryMethod.make_discovery
+
     @classmethod
     def from_options(cls, options: OptionValues, context: DiscoveryContext) -> Self:
         """Make it as the options of a daemon, or of a command, say.
@@ -95,14 +108,14 @@ class DiscoveryMethod:
 
         @raise UsageError: goods are not found in this way.
         """
-        raise UsageError(f"goods are not found by --via {self.name}; choose another way, such as --via flood")
+        raise no_goods(self.name)
 
     def make_answers(self, node: INode, shelf: IOffers) -> IAnswers:
         """Make what lets a shelf be found.
 
         @raise UsageError: goods are not found in this way.
         """
-        raise UsageError(f"goods are not found by --via {self.name}; choose another way, such as --via flood")
+        raise no_goods(self.name)
 
     def make_catalogue(self) -> ICatalogue | None:
         """The catalogue that finds files; None where files are not found."""
