@@ -38,6 +38,7 @@ class OwnNodesTests(OperatedCase):
         rows = json.loads(self.bazaar("nodes", "--json").stdout)
         self.assertEqual(rows, [frozen, {**old, "since": ended}, shop])
         told = self.told("nodes")
+        self.assertEqual(told[0], "name role state address links started")
         self.assertIn(f"old buyer relay stopped - - {local_time(ended)}", told)
         self.assertIn(f"shop seller running - 0 {local_time(began)}", told)
 

@@ -88,10 +88,10 @@ def show_nodes(nodes: Sequence[OwnNode], *, with_state: bool) -> None:
 
     @param with_state: whether to tell which of them run.
     """
-    headings = ["name", "role", "state", "address", "links", "since"]
+    headings = ["name", "role", "state", "address", "links", "started"]
     rows = [list(node.words()) for node in nodes]
     if not with_state:
         place = headings.index("state")
         for row in (headings, *rows):
             del row[place]
-    show_rows(console_for_results(), headings, rows, ("name", "role", "since"))
+    show_rows(console_for_results(), headings, rows, ("name", "role", "started"))
