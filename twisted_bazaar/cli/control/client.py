@@ -29,6 +29,8 @@ _ANSWER_S: Final = 30.0
 # Nodes that are only asked what they know answer at once, or stand still.
 _KNOWING_S: Final = 2.0
 _READ_BYTES: Final = 1 << 16
+# What every node answers, whatever its roles.
+_OF_EVERY_NODE: Final = ("commands", "status")
 _TRIED_AGAIN_S: Final = 0.01
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -275,12 +277,20 @@ def directories_of_user() -> list[Path]:
 
 
 def _how_to_start(command: str) -> str:
+    """How to start a node that knows a command."""
+    twistd = how_to_call("twistd")
     roles = {
+        **dict.fromkeys(_OF_EVERY_NODE, ""),
         "stock": "--role seller --stock apple=5",
         "files": "--role sharer --via index --index tcp:127.0.0.1:9100 --folder ./shared",
         "ring": "--role ring_peer --join tcp:127.0.0.1:9300",
         **dict.fromkeys(("orders", "order", "cancel"), "--role buyer --want apple"),
     }
-    role = roles.get(command.partition(".")[0], "")
-    program = "bazaar-tracker" if command == "members" else f"bazaar-node {role}"
-    return f"start one: {how_to_call('twistd')} -n {program}".rstrip()
+    role = roles.get(command.partition(".")[0])
+    if command == "members":
+        return f"start one: {twistd} -n bazaar-tracker"
+    if role is None:
+        return (
+            f"it is for a role to answer: start a node with that role ({twistd} -n bazaar-node --help-roles lists all)"
+        )
+    return f"start one: {twistd} -n bazaar-node {role}".rstrip()

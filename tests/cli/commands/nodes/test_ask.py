@@ -48,7 +48,9 @@ class AskTests(OperatedCase):
         self.answer = UsageError("reach: at most 7")
         self.assert_ends(1, "reach: at most 7", "ask", "greetings")
         self.assert_ends(1, "this node cannot do 'sing'; .* greetings, status", "ask", "sing", "--name", "greeter")
-        self.assert_ends(2, "no node that knows 'sing' runs under .*", "ask", "sing")
+        how = "it is for a role to answer: start a node with that role .*--help-roles lists all"
+        self.assert_ends(2, f"no node that knows 'sing' runs under .*; {how}.*, or name .*", "ask", "sing")
+        self.assert_ends(2, ".*; start one: .* --role seller --stock apple=5, or name .*", "ask", "stock.list")
 
     def test_rows(self) -> None:
         """Rows become a table, in which nothing moves the cursor."""
