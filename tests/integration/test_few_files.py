@@ -51,7 +51,7 @@ def test_shuts_nobody_out(daemons: Daemons, tmp_path: Path, role: str) -> None:
     words = [word.format(tracker=endpoint, index=endpoint, folder=tmp_path) for word in ROLES[role]]
     node = daemons.start(*words, *LISTEN, program=WITH_FEW_FILES)
     port = node.wait_for_port()
-    room = int(node.wait_for(rf"room for (\d+) connections \({FILES} files\)")[1])
+    room = int(node.wait_for(rf"room for (\d+) connections \({FILES} open files\)")[1])
     assert room in range(20, FILES - 10)
     if endpoint:
         node.wait_for("joined the network")

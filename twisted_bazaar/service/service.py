@@ -31,6 +31,8 @@ from twisted_bazaar.wire.message import NO_ID
 
 # Who hands out ids to everybody, and has room for fewer, is told.
 _FEW_FOR_ALL: Final = 64
+# Where there is room for more, nobody but who runs a tracker needs to know.
+_FEW: Final = 1_000
 
 
 class NodeService(Service):
@@ -114,13 +116,17 @@ class NodeService(Service):
             self._tell_room()
 
     def _tell_room(self) -> None:
-        """Tell how many connections there is room for, and whether that is fewer than there may be links."""
+        """Tell how many connections there is room for, where that is few or everybody links to the node.
+
+        And whether it is fewer than there may be links.
+        """
         limits = self.config.limits
-        self.log.info(
-            "room for {connections} connections ({files} files)",
-            connections=limits.max_connections,
-            files=file_limit(),
-        )
+        if limits.max_connections < _FEW or any(IRegistrar.providedBy(role) for role in self.roles):
+            self.log.info(
+                "room for {connections} connections ({files} open files)",
+                connections=limits.max_connections,
+                files=file_limit(),
+            )
         if limits.max_connections < limits.max_links:
             self.log.warn(
                 "room for fewer connections than the {links} links that this node may have: let it open more files "
