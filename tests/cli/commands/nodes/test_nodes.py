@@ -62,9 +62,9 @@ class MembersTests(OperatedCase):
         self.add("tracker", OperatedNode(members_commands(ids, "tracker")))
         since, later = local_time(1_790_000_000.0), local_time(1_790_000_060.0)
         told = self.told("members")
-        self.assertEqual(told[0], "2 members: 1 of no kind, 1 super_peer")
+        self.assertEqual(told[0], "2 members: 1 node, 1 super_peer")
         self.assertEqual(
-            told[-2:], [f"5 super_peer cannot be dialled cdcdcdcd {later}", f"4 - 10.0.0.4:9002 abababab {since}"]
+            told[-2:], [f"5 super_peer cannot be dialled cdcdcdcd {later}", f"4 node 10.0.0.4:9002 abababab {since}"]
         )
         found = json.loads(self.bazaar("members", "--json").stdout)
         self.assertEqual((found["total"], found["by_kind"]), (2, {"": 1, "super_peer": 1}))

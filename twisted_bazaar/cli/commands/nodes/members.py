@@ -20,6 +20,8 @@ from twisted_bazaar.settings.option import OptionValues
 from twisted_bazaar.system.local_time import local_time
 
 _SHORT_KEY: Final = 8
+# What those are called that tell no kind.
+_NO_KIND: Final = "node"
 _OPTIONS: Final = (evolve(JSON, help="Print a JSON object."), *WHICH_NODE)
 
 
@@ -50,7 +52,7 @@ def members(options: OptionValues) -> None:
     """List who is in the network, as its tracker knows it.
 
     An index server can be asked too. Those that joined last come first. The kind is what a node lets others look
-    for, such as super_peer; buyers, sellers and relays tell none.
+    for, such as super_peer; buyers, sellers and relays tell none, and are shown as node.
     """
     node = chosen_node(options, "members", "tracker or index server")
     if options["json"]:
@@ -63,14 +65,14 @@ def members(options: OptionValues) -> None:
 
 def _show(found: _Members) -> None:
     console = console_for_results()
-    kinds = ", ".join(f"{number:,} {printable(kind) or 'of no kind'}" for kind, number in found.by_kind.items())
+    kinds = ", ".join(f"{number:,} {printable(kind or _NO_KIND)}" for kind, number in found.by_kind.items())
     of_kinds = f": {kinds}" if any(found.by_kind) else ""
     show_line(console, f"{format_count(found.total, 'member')}{of_kinds}")
     if not found.members:
         return
     rows = [
         (
-            *(str(each.id), printable(each.kind or "-")),
+            *(str(each.id), printable(each.kind or _NO_KIND)),
             "cannot be dialled" if each.address is None else printable(each.address),
             *(printable(each.key[:_SHORT_KEY]), local_time(each.joined_at)),
         )
