@@ -45,7 +45,7 @@ class SaleTests(OperatedCase):
         self.assertEqual(
             [line for line in self.told("orders") if not line.startswith("──")],
             [
-                "sale state goods price with ordered at",
+                "order state goods price with ordered at",
                 f"6aaaaaaaaaaa sold 2 apple - {key} {at}",
                 f"6aaaabbbbbbb refused 1 apple 40 {key} {at}",
                 f"000000000000 cancelled apple 40 {key} {at}",

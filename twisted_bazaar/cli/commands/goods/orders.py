@@ -79,9 +79,9 @@ def _list(node: RunningNode | StoppedNode, as_json: bool) -> None:
     if not rows:
         click.echo("no orders yet")
         return
-    [side, *others] = {row.side for row in rows}
+    _, *others = {row.side for row in rows}
     # Of one that buys and sells, each row says which it was.
-    headings = ["order" if others else printable(side), *(["side"] if others else ())]
+    headings = ["order", *(["side"] if others else ())]
     headings += ["state", "goods", "price", "with", "ordered at"]
     cells = [
         (
