@@ -68,15 +68,18 @@ def show(options: OptionValues) -> None:
         raise UserError("--role goes with --program node")
     if name in _DAEMONS:
         words = [] if file is None else [f"--{CONFIG}={file}"]
-        settings = _of_daemon(_DAEMONS[name](), [*words, *(f"--role={role}" for role in roles)])
+        daemon = _DAEMONS[name]()
+        settings = _of_daemon(daemon, [*words, *(f"--role={role}" for role in roles)])
+        declared = daemon.declared
     else:
         settings = _of_command(name, file)
+        declared = COMMANDS[name]
     if options["set"]:
         settings = {each: setting for each, setting in settings.items() if setting.source.place is not Place.DEFAULT}
     if options["json"]:
         click.echo(json.dumps([_row(option, setting) for option, setting in sorted(settings.items())]))
     else:
-        _show(settings)
+        _show(settings, {option.name: option.shown for option in declared if option.shown})
 
 
 def _of_daemon(options: DaemonOptions, words: Sequence[str]) -> Mapping[str, Setting]:
@@ -101,7 +104,11 @@ def _of_command(name: str, file: str | None) -> Mapping[str, Setting]:
     return settings_in_force(name, COMMANDS[name], file)
 
 
-def _show(settings: Mapping[str, Setting]) -> None:
+def _show(settings: Mapping[str, Setting], usual: Mapping[str, str]) -> None:
+    """Print a row for each setting.
+
+    @param usual: by option, what help shows for the default where that is no value.
+    """
     console = console_for_results()
     if not settings:
         show_line(console, f"nothing is set; a settings file would be named by --{CONFIG} or {variable_of(CONFIG)}")
@@ -112,17 +119,16 @@ def _show(settings: Mapping[str, Setting]) -> None:
     for option, setting in sorted(settings.items()):
         # What somebody has set is what is looked for.
         style = "dim" if setting.source.place is Place.DEFAULT else ""
-        cells = (option, _told(option, setting.value), str(setting.source))
+        value = usual.get(option, "-") if setting.value is None else _told(option, setting.value)
+        cells = (option, value, str(setting.source))
         table.add_row(*(Text("\n".join(map(printable, cell.split("\n")))) for cell in cells), style=style)
     show_table(console, table)
     if all(setting.source.place is not Place.FILE for setting in settings.values()):
         show_line(console, f"no settings file sets any of this; --{CONFIG} or {variable_of(CONFIG)} names one")
 
 
-def _told(option: str, value: Value | None) -> str:
+def _told(option: str, value: Value) -> str:
     match value:
-        case None:
-            return "-"
         case bool():
             return "yes" if value else "no"
         case str():
