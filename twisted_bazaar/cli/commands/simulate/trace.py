@@ -26,6 +26,9 @@ _LONGEST_DIGEST: Final = 64
 _SHORT_ID: Final = 16
 _MOST_NAMED: Final = 4
 
+_Row = tuple[int | str, float, str, str, str]
+"""Id, when it began, who, what, and how it ended."""
+
 
 def _order(text: str, option: str) -> OrderName:
     """Read what names an order.
@@ -168,40 +171,43 @@ class _Reading:
 
 
 def _list_all(reading: _Reading) -> None:
-    """List every search and every order."""
+    """List every search, order, query and transfer: of a kind of which there is none, only where there is nothing."""
     deals, queries, transfers = TraceSummary(), Queries(), Transfers()
     for line in reading.lines():
         deals.add_line(line)
         queries.add_line(line)
         transfers.add_line(line)
     names, zero_s = deals.names, reading.zero_s
-    searches = []
+    searches: list[_Row] = []
     for search in deals.searches.values():
         sought = f"{search.quantity} {search.item}" if search.seller is None else f"way to {names[search.seller]}"
         words = f"{sought}, ttl {search.ttl}"
         searches.append((search.id, search.began_s - zero_s, search.by, words, search.ending))
-    _table("search", searches)
-    click.echo()
-    orders = []
+    orders: list[_Row] = []
     for order in deals.orders.values():
         words = f"{order.goods} from {names[order.seller]}"
         orders.append((order.id, order.began_s - zero_s, order.by, words, order.ending))
-    _table("order", orders)
-    asked = [
+    asked: list[_Row] = [
         (query.id[:_SHORT_ID], query.began_s - zero_s, query.by, query.sought, query.ending)
         for query in queries.seen.values()
     ]
-    fetched = [
+    fetched: list[_Row] = [
         (transfer.digest[:_SHORT_ID], transfer.began_s - zero_s, transfer.by, transfer.name, transfer.ending)
         for transfer in transfers.seen
     ]
-    for kind, rows in (("query", asked), ("transfer", fetched)):
-        if rows:
+    sections: list[tuple[str, Sequence[_Row]]] = [
+        ("search", searches),
+        ("order", orders),
+        ("query", asked),
+        ("transfer", fetched),
+    ]
+    for number, (kind, rows) in enumerate([each for each in sections if each[1]] or sections[:2]):
+        if number:
             click.echo()
-            _table(kind, rows)
+        _table(kind, rows)
 
 
-def _table(kind: str, rows: Sequence[tuple[int | str, float, str, str, str]]) -> None:
+def _table(kind: str, rows: Sequence[_Row]) -> None:
     """Print rows below each other."""
     click.echo(f"1 {kind}" if len(rows) == 1 else f"{len(rows) or 'no'} {_plural(kind)}")
     if not rows:
