@@ -38,7 +38,8 @@ class SurveyTests(FolderCase):
     def test_settled(self) -> None:
         """A file is ready when two looks far enough apart have seen the same; once."""
         self.put("a")
-        self.assertEqual(self.look(0.0).settling_s, SETTLING_S)
+        look = self.look(0.0)
+        self.assertEqual((look.settling_s, look.settling), (SETTLING_S, 1))
         self.assertEqual(self.names_ready(SETTLING_S - 0.1), [])
         path = self.folder / "a"
         look = self.look(SETTLING_S)
@@ -58,7 +59,7 @@ class SurveyTests(FolderCase):
         self.look(0.0)
         self.look(5.0)
         self.put("a", b"changed", at_s=1_000_000_005)
-        self.assertEqual(self.look(6.0), Look(["a"], [], [], {}, SETTLING_S))
+        self.assertEqual(self.look(6.0), Look(["a"], [], [], {}, SETTLING_S, settling=1))
         self.assertEqual(self.names_ready(6.0 + SETTLING_S), ["a"])
 
     def test_doubted(self) -> None:
@@ -66,7 +67,7 @@ class SurveyTests(FolderCase):
         self.put("a")
         self.look(0.0)
         self.look(5.0)
-        self.assertEqual(self.look(6.0, "a"), Look([], [], [], {}, SETTLING_S))
+        self.assertEqual(self.look(6.0, "a"), Look([], [], [], {}, SETTLING_S, settling=1))
         self.assertEqual(self.names_ready(6.0 + SETTLING_S), ["a"])
         (self.folder / "a").unlink()
         self.assertEqual(self.look(20.0, "a").gone, ["a"])

@@ -16,6 +16,8 @@ from twisted_bazaar.cli.terminal.amounts import format_count, format_rate, forma
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.results import is_narrow, show_line
 from twisted_bazaar.files.download.progress import DownloadStatus, Receipt
+from twisted_bazaar.files.sharing.folder import HashingProgress
+from twisted_bazaar.files.sharing.scan import SETTLING_S
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.files import FileSource, FoundFile
 
@@ -140,6 +142,18 @@ def format_alone(gives_up_in_s: float | None) -> str:
     if gives_up_in_s is None:
         return "nobody has it now; asking again until somebody has"
     return f"nobody has it now; asking again for {format_time(gives_up_in_s)}"
+
+
+def format_settling(files: int) -> str:
+    """That new files are not shared yet, and when they are."""
+    is_shared = "is" if files == 1 else "are"
+    return f"{format_count(files, 'new file')} {is_shared} shared when unchanged for {SETTLING_S:g} s"
+
+
+def format_hashing(hashing: HashingProgress) -> str:
+    """How far hashing is, in words."""
+    files = format_count(hashing.files_left, "file")
+    return f"hashing {files}, {format_size(hashing.bytes_done)} of {format_size(hashing.bytes_total)}"
 
 
 def format_event(event: str, details: Mapping[str, Any]) -> str | None:

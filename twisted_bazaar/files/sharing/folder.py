@@ -60,6 +60,7 @@ class Folder:
     @param every_s: how long after one look the next is made, whatever happens.
     @ivar path: the folder, without links.
     @ivar fault: why nothing is offered, if the folder is not there or cannot be read.
+    @ivar settling: how many files are new, or have just changed, and are not hashed before they stay as they are.
     """
 
     log: Final = Logger()
@@ -78,6 +79,7 @@ class Folder:
         # Links are followed once, and never again: what its owner meant is what is shared.
         self.path: Path = Path(os.path.realpath(path.expanduser()))
         self.fault: str | None = None
+        self.settling: int = 0
         self._reactor = reactor
         self._memory = HashMemory() if memory is None else memory
         self._changed = changed
@@ -227,7 +229,7 @@ class Folder:
             self.fault = look.fault
             if look.fault is not None:
                 self.log.warn("the folder cannot be read, so nothing is shared: {fault}", fault=look.fault)
-        self._left_out = look.left_out
+        self._left_out, self.settling = look.left_out, look.settling
         if look.settling_s is not None:
             self._look_in(look.settling_s)
         self._go_on(self._portions(look), done)

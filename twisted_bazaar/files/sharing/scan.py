@@ -49,6 +49,7 @@ class Look:
     @ivar left_out: why a name is not offered.
     @ivar settling_s: how long it takes until the next file can be ready; None if none is about to be.
     @ivar fault: why there was nothing to look into.
+    @ivar settling: how many are about to be ready, if nobody writes them meanwhile.
     """
 
     gone: list[str]
@@ -57,6 +58,7 @@ class Look:
     left_out: Mapping[str, str]
     settling_s: float | None = None
     fault: str | None = None
+    settling: int = 0
 
 
 class _Entry(Struct, gc=False):
@@ -100,7 +102,7 @@ class Survey:
         moved = {former[name].seen.signature: name for name in gone if name not in seen}
         gone += [name for name in doubted if name not in seen]
         look = Look(gone, [], [], left_out, fault=fault)
-        soonest = None
+        soonest, settling = None, 0
         for name, sighting in seen.items():
             entry = former.get(name)
             if entry is None or entry.seen != sighting:
@@ -114,11 +116,12 @@ class Survey:
                 entry.is_ready = True
                 look.ready.append(sighting)
             elif not entry.is_ready:
+                settling += 1
                 soonest = left_s if soonest is None else min(soonest, left_s)
             self._entries[name] = entry
         if fault is None:
             self._memory.tidy(self._entries.keys())
-        return evolve(look, settling_s=soonest)
+        return evolve(look, settling_s=soonest, settling=settling)
 
     def _recall(self, sighting: Sighting, moved: Mapping[Signature, str]) -> Manifest | None:
         """The manifest of a file, if it was known before, by this name or by the one that it had until now."""

@@ -128,6 +128,7 @@ class FilesCommands:
             "fault": folder.fault,
             "files": len(folder.files()),
             "hashing": attrs.asdict(folder.hashing),
+            "settling": folder.settling,
             "left_out": left_out,
             "uploads": [attrs.asdict(upload) for upload in self._fetcher.uploads.status()],
             "downloads": [row_of_fetch(fetch) for fetch in (*self._fetcher.under_way(), *self._ended)],

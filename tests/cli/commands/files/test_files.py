@@ -32,7 +32,8 @@ _STATUS = {
     "folder": "/srv/shared",
     "fault": None,
     "files": 2,
-    "hashing": {"files_left": 0},
+    "hashing": {"files_left": 1, "bytes_done": 1024, "bytes_total": 4096},
+    "settling": 2,
     "left_out": {"link": "a link; links are not followed"},
     "uploads": [{"digest": _DIGEST, "host": "10.0.0.7", "state": "serving", "sent_bytes": 2048}],
     "downloads": [
@@ -114,6 +115,8 @@ class FilesTests(OperatedCase):
             [
                 "folder /srv/shared",
                 "shared 2 files",
+                "2 new files are shared when unchanged for 2 s",
+                "hashing 1 file, 1.00 KiB of 4.00 KiB",
                 "left out link: a link; links are not followed",
                 "uploads 121212121212 to 10.0.0.7, serving, 2.00 KiB",
                 "downloads b: done, 2.93 KiB",
@@ -134,12 +137,14 @@ class FilesTests(OperatedCase):
         self.assertEqual(self.told("files", "list")[:2], ["a", "2.93 KiB, 121212121212"])
         told = self.bazaar("files", "status").stdout.splitlines()
         self.assertEqual(
-            told[:7],
+            told[:9],
             [
                 "folder",
                 "  /srv/shared",
                 "shared",
                 "  2 files",
+                "  2 new files are shared when unchanged for 2 s",
+                "  hashing 1 file, 1.00 KiB of 4.00 KiB",
                 "left out",
                 "  link",
                 "    a link; links are not followed",

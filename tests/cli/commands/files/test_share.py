@@ -146,6 +146,19 @@ class SharingTests(FilesCase):
         self.until(lambda: self.parts and self.parts[0].is_finished)
         self.end()
 
+    def test_new(self) -> None:
+        """A file that is new is not shared before it stays as it is; when it is, the line that moves knows it."""
+        sharing = self.begin(terminal=True)
+        new = "1 new file is shared when unchanged for 2 s; 0 files shared; nobody fetches anything now"
+        self.until(lambda: new in self.file.getvalue())
+        self.until(lambda: self.catalogue.published)
+        self.assertNotIn("1 file shared", self.file.getvalue())
+        sharing.tell("shared", {"name": "a.txt", "size": 3 * MIB})
+        below = self.file.getvalue().partition("shared: a.txt, 3.00 MiB")[2]
+        self.assertIn("1 file shared; nobody fetches anything now", below)
+        self.assertNotIn("0 files shared", below)
+        self.end()
+
     def test_nothing_shared(self) -> None:
         """There is a bar while files are hashed, and none where nothing is, or is left, to be done."""
         (self.folder / "a.txt").unlink()

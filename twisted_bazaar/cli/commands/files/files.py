@@ -17,7 +17,7 @@ from twisted_bazaar.cli.commands.options import DIGEST, JSON, OVERWRITE
 from twisted_bazaar.cli.control.client import ASKING, NO_NODE, WHICH_NODE, RunningNode, chosen_node
 from twisted_bazaar.cli.node.configured import ConfiguredCommand
 from twisted_bazaar.cli.node.found import SHOWN_OF_DIGEST
-from twisted_bazaar.cli.node.transfers import format_alone
+from twisted_bazaar.cli.node.transfers import format_alone, format_hashing, format_settling
 from twisted_bazaar.cli.terminal.amounts import format_count, format_rate, format_size, format_time
 from twisted_bazaar.cli.terminal.command import PlainGroup
 from twisted_bazaar.cli.terminal.errors import NegativeAnswer, whole_text
@@ -31,6 +31,7 @@ from twisted_bazaar.cli.terminal.results import (
     show_table,
 )
 from twisted_bazaar.exit_status import Ending, ExitStatus
+from twisted_bazaar.files.sharing.folder import HashingProgress
 from twisted_bazaar.settings.option import OptionValues
 
 _SHARER = "sharer"
@@ -87,6 +88,8 @@ class _Status(msgspec.Struct, frozen=True):
     left_out: Mapping[str, str]
     uploads: list[_Upload]
     downloads: list[_Download]
+    hashing: HashingProgress = HashingProgress()
+    settling: int = 0
 
 
 @click.group(cls=PlainGroup)
@@ -203,6 +206,10 @@ def _figures(told: _Status) -> Iterator[tuple[str, ...]]:
     """What each figure is, and the figure; of one about a file its name, and what is to be said of that."""
     yield "folder", told.folder
     yield "shared", f"NOTHING: {told.fault}" if told.fault is not None else format_count(told.files, "file")
+    if told.settling:
+        yield "", format_settling(told.settling)
+    if told.hashing.files_left:
+        yield "", format_hashing(told.hashing)
     for number, (name, reason) in enumerate(told.left_out.items()):
         if number == _MOST_SHOWN:
             yield "", f"and {len(told.left_out) - _MOST_SHOWN} more"

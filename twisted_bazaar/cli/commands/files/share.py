@@ -22,7 +22,7 @@ from twisted_bazaar.cli.commands.files.options import SHARE
 from twisted_bazaar.cli.node.availability import Reason
 from twisted_bazaar.cli.node.configured import ConfiguredCommand
 from twisted_bazaar.cli.node.ephemeral_node import EphemeralNode
-from twisted_bazaar.cli.node.transfers import SERVING, wrapped_words
+from twisted_bazaar.cli.node.transfers import SERVING, format_hashing, format_settling, wrapped_words
 from twisted_bazaar.cli.terminal.amounts import format_count, format_size
 from twisted_bazaar.cli.terminal.errors import UserError
 from twisted_bazaar.cli.terminal.printable import printable
@@ -129,16 +129,27 @@ class ShareDisplay:
                 self.lost.errback(error)
 
     def say_some(self, line: str) -> None:
-        """Say one of what may be very many: past some at once they are only counted, in the line that moves."""
+        """Say one of what may be very many: past some at once they are only counted, in the line that moves.
+
+        L{let_more_be_said} lets as many again be said, bit by bit.
+        """
         self._lately += 1
         if self._lately <= _TOLD_AT_ONCE:
             self.say(line)
         elif self._lately == _TOLD_AT_ONCE + 1:
             self.say("... and more")
 
+    @property
+    def moves_with_next(self) -> bool:
+        """Whether the next of many is said above a line that moves, which is to be right then."""
+        return self._progress is not None and self._lately < _TOLD_AT_ONCE
+
+    def let_more_be_said(self) -> None:
+        """Forget one of those that were said lately."""
+        self._lately = max(0, self._lately - 1)
+
     def move(self, hashing: HashingProgress, words: str) -> None:
         """Show how it is now, with a bar while files are hashed."""
-        self._lately = max(0, self._lately - 1)
         hashes, words = hashing.files_left > 0, printable(f"[{self._folder}] {words}")
         if self._progress is not None and (words != self._shown or hashes):
             self._shown = words
@@ -244,9 +255,9 @@ class Sharing(JoinObserver):
         name = details.get("name")
         match event:
             case "shared":
-                self._display.say_some(f"shared: {name}, {format_size(details['size'])}")
+                self._say_some(f"shared: {name}, {format_size(details['size'])}")
             case "withdrawn":
-                self._display.say_some(f"no more: {name}")
+                self._say_some(f"no more: {name}")
             case "changed":
                 self._display.say("a file was changed while it was fetched; who fetched it has been told")
             case "folder_gone":
@@ -255,6 +266,13 @@ class Sharing(JoinObserver):
                 self._display.say(f"the folder {self._path} is back")
             case "uploaded":
                 self._display.say_some(f"sent: {format_size(details['bytes'])} of {name} to {details['host']}")
+
+    def _say_some(self, line: str) -> None:
+        """Say that there is a file more or less; the line that moves, which stands below that, knows of it."""
+        if self._display.moves_with_next:
+            self._hashing = self._sharer.folder.hashing
+            self._move()
+        self._display.say_some(line)
 
     def _tell_late(self, reason: Reason) -> None:
         self._display.say(self._membership.asked.awaited(reason))
@@ -265,12 +283,19 @@ class Sharing(JoinObserver):
             for line in format_left_out(folder.left_out(), self._left_out):
                 self._display.say(line)
         self._shows += 1
+        self._display.let_more_be_said()
+        self._move()
+
+    def _move(self) -> None:
+        """Bring the line that moves up to date."""
+        folder = self._sharer.folder
         files = folder.files()
         words = f"{format_count(len(files), 'file')} shared; {self._told_uploads(files)}"
         hashing = self._hashing
+        if folder.settling:
+            words = f"{format_settling(folder.settling)}; {words}"
         if hashing.files_left:
-            left = f"hashing {format_count(hashing.files_left, 'file')}"
-            words = f"{left}, {format_size(hashing.bytes_done)} of {format_size(hashing.bytes_total)}; {words}"
+            words = f"{format_hashing(hashing)}; {words}"
         if folder.fault is not None:
             words = f"nothing is shared: {folder.fault}"
         self._display.move(hashing, words)
