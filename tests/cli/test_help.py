@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from click.testing import CliRunner
@@ -11,7 +12,7 @@ from tests.cli.command_tree import commands_below
 from twisted_bazaar.cli.main import main
 from twisted_bazaar.cli.terminal.command import PlainCommand, PlainGroup
 from twisted_bazaar.plugin import known_roles
-from twisted_bazaar.settings.help import format_groups
+from twisted_bazaar.settings.help import format_examples, format_groups
 from twisted_bazaar.taps import node, tracker
 from twisted_bazaar.taps.options import DaemonOptions
 
@@ -110,6 +111,14 @@ class DaemonHelpTests(SynchronousTestCase):
 
 class LayoutTests(SynchronousTestCase):
     """How options are set on a page."""
+
+    def test_examples(self) -> None:
+        """An example that is longer than a line goes on below, as a shell takes it; what is in quotes is not parted."""
+        example = "bazaar get 'holiday film.mp4' --index tcp:192.0.2.1:9100"
+        self.assertEqual(list(format_examples([example], 80)), [EXAMPLE, f"  {example}", ""])
+        narrow = list(format_examples([example], 40))
+        self.assertEqual(narrow[1:-1], ["  bazaar get 'holiday film.mp4' \\", "    --index tcp:192.0.2.1:9100"])
+        self.assertEqual(shlex.split("\n".join(narrow[1:]).replace("\\\n", "")), shlex.split(example))
 
     def test_narrow(self) -> None:
         """Where there is no room beside an option its text stands below it."""

@@ -130,7 +130,7 @@ class _Commands(click.Group):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what can be tried first."""
-        write_lines(formatter, format_examples(_EXAMPLES))
+        write_lines(formatter, format_examples(_EXAMPLES, formatter.width))
 
 
 @contextmanager

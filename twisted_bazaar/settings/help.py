@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
@@ -15,6 +16,9 @@ _LEAST_TEXT: Final = 24
 _OTHERS: Final = "Options"
 _ENDINGS: Final = "Exit status"
 _WIDEST_STATUS: Final = 3
+_CONTINUES: Final = " \\"
+# A word, or an option with what it takes; what stands in quotes is one word.
+_WORD: Final = re.compile(r"""(?:--?[\w-]+ (?!-))?(?:"[^"]*"|'[^']*'|\S)+""")
 
 Entry = tuple[str, str]
 """What is typed, and what it does: an option, or a command; or a number, and what it says."""
@@ -62,12 +66,31 @@ def format_endings(endings: Sequence[Ending], width: int) -> Iterator[str]:
         yield from format_groups({_ENDINGS: entries}, width, _WIDEST_STATUS)
 
 
-def format_examples(examples: Sequence[str]) -> Iterator[str]:
-    """Lines of help with command lines that can be copied: none if there are no examples."""
+def format_examples(examples: Sequence[str], width: int) -> Iterator[str]:
+    """Lines of help with command lines that can be copied: none if there are no examples.
+
+    @param width: columns; what is longer goes on below, as a shell takes it.
+    """
     if examples:
         yield "Example:" if len(examples) == 1 else "Examples:"
-        yield from (" " * _INDENT + example for example in examples)
+        for example in examples:
+            yield from _continued(example, width)
         yield ""
+
+
+def _continued(example: str, width: int) -> Iterator[str]:
+    """A command line in lines that a shell takes for one; what stands in quotes stays together."""
+    line = " " * _INDENT + example
+    if len(line) > width:
+        first, *words = _WORD.findall(example)
+        line = " " * _INDENT + first
+        for word in words:
+            if len(f"{line} {word}{_CONTINUES}") > width:
+                yield line + _CONTINUES
+                line = " " * 2 * _INDENT + word
+            else:
+                line += f" {word}"
+    yield line
 
 
 def _told(words: str, text: str, width: int, widest_words: int) -> Iterator[str]:

@@ -105,7 +105,7 @@ class DaemonOptions(usage.Options):
             *("", *textwrap.wrap(self.longdesc, columns), ""),
             *format_groups(groups, columns),
             *format_endings(self.endings, columns),
-            *format_examples([self.example] if self.example else ()),
+            *format_examples([self.example] if self.example else (), columns),
         ]
         return "\n".join(lines)
 

@@ -76,6 +76,12 @@ class TableTests(SynchronousTestCase):
         self.assertEqual(lines_of(here(7, None))[-1], "The ring is whole: 7, and 7 again")
         self.assertIn("Not whole yet: 1 has none as successors, not 3", lines_of(here(1, None), here(3, "1", "1"))[-1])
 
+    def test_narrow(self) -> None:
+        """Where there are few columns the port by which others join is there all the same."""
+        peers = here(5, "3", "1"), PeerView(3, PeerState.DEAD, 12.3)
+        expected = ["peer before after keeps port", "3 - - - dead", "5 (3) 1 - 9505"]
+        self.assertEqual([line for line in lines_of(*peers, width=40) if line[0] in "p35"], expected)
+
     def test_width(self) -> None:
         """No line is wider than the terminal, whatever is kept, and what is kept is shown whole."""
         names = [f"name-{number}" for number in range(12)]

@@ -17,11 +17,11 @@ from twisted_bazaar.cli.ring.rows import Standing
 from twisted_bazaar.cli.terminal.amounts import format_time
 from twisted_bazaar.discovery.ring.rules.settings import CLASSIC
 
-# With fewer columns than that there is none for ports.
-_WITH_PORTS: Final = 76
+# With fewer columns than that the state of a peer stands in the place of the port, of those that are not on the ring.
+_WIDE: Final = 76
 _NOBODY: Final = "-"
 _HEADINGS: Final = ("peer", "predecessor", "successors", "keeps", "how it is", "port")
-_SHORT_HEADINGS: Final = ("peer", "before", "after", "keeps", "is")
+_SHORT_HEADINGS: Final = ("peer", "before", "after", "keeps", "port")
 
 
 class PeerState(Enum):
@@ -89,7 +89,7 @@ def table_lines(peers: Sequence[PeerView], width: int, *, is_coloured: bool = Fa
     """
     gone = {peer.place for peer in peers if peer.is_gone}
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, width=width)
-    is_wide = width >= _WITH_PORTS
+    is_wide = width >= _WIDE
     for heading in _HEADINGS if is_wide else _SHORT_HEADINGS:
         is_number = heading in ("peer", "port")
         table.add_column(
@@ -102,7 +102,7 @@ def table_lines(peers: Sequence[PeerView], width: int, *, is_coloured: bool = Fa
     for peer in sorted(peers, key=lambda each: each.place):
         cells = list(_cells(peer, gone))
         if not is_wide:
-            cells = [*cells[:4], "" if peer.state is PeerState.HERE else peer.state.value]
+            cells = [*cells[:4], cells[-1] if peer.state is PeerState.HERE else peer.state.value]
         table.add_row(*map(Text, cells), style=_STYLES.get(peer.state, ""))
     console = Console(file=StringIO(), width=width, force_terminal=is_coloured, no_color=not is_coloured)
     with console.capture() as capture:

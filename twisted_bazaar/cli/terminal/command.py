@@ -95,7 +95,8 @@ class PlainCommand(click.Command):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what each exit status means, and the example."""
-        write_lines(formatter, [*format_endings(self.endings, formatter.width), *format_examples(self.examples)])
+        width = formatter.width
+        write_lines(formatter, [*format_endings(self.endings, width), *format_examples(self.examples, width)])
 
     def values(self, ctx: click.Context, parameters: dict[str, Any]) -> OptionValues:
         """Take the values of the declared options out of the parameters of the function."""
@@ -147,7 +148,8 @@ class PlainGroup(click.Group):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write an example of each command."""
         commands = [command for command in self.commands.values() if isinstance(command, PlainCommand)]
-        write_lines(formatter, format_examples([example for command in commands for example in command.examples]))
+        examples = [example for command in commands for example in command.examples]
+        write_lines(formatter, format_examples(examples, formatter.width))
 
 
 def in_short(command: click.Command) -> str:
