@@ -111,3 +111,21 @@ def show_figures(console: Console, *figures: tuple[str, str]) -> None:
 def show_line(console: Console, text: str, style: str = "") -> None:
     """Print something that is to stay in one line, so that it can be copied."""
     console.print(Text(text, style=style), soft_wrap=True)
+
+
+def show_sentence(console: Console, text: str, style: str = "", start: str = "") -> None:
+    """Print something that is to be read: on a terminal it is parted between words; into a pipe it stays in one line.
+
+    @param start: what stands before it; further lines begin below the text.
+    """
+    if not console.is_terminal:
+        show_line(console, start + text, style)
+        return
+    if not start:
+        console.print(Text(text, style=style))
+        return
+    grid = Table.grid()
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(Text(start, style=style), Text(text, style=style))
+    console.print(grid)

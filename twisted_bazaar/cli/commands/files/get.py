@@ -19,7 +19,7 @@ from twisted_bazaar.cli.node.getting import Resumable, Wish
 from twisted_bazaar.cli.node.transfers import format_receipt, json_of_receipt
 from twisted_bazaar.cli.terminal.errors import UserError, whole_text
 from twisted_bazaar.cli.terminal.printable import printable
-from twisted_bazaar.cli.terminal.results import console_for_results, show_line
+from twisted_bazaar.cli.terminal.results import console_for_results, show_line, show_sentence
 from twisted_bazaar.cli.terminal.session import Interrupted, run_in_reactor
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.exit_status import Ending, ExitStatus
@@ -105,11 +105,13 @@ def _check(names: Sequence[str], all_from: str | None, options: OptionValues) ->
 def _tell(tells_tcp: bool, fetched: Fetched) -> None:
     """Say what has come from whom."""
     console = console_for_results()
-    lines = [f"{fetched.path} is there already, whole"]
-    if fetched.receipt.seconds:
-        lines = [*format_receipt(fetched.found, fetched.receipt, tells_tcp=tells_tcp), fetched.path]
-    for line in lines:
-        show_line(console, printable(line))
+    if not fetched.receipt.seconds:
+        show_line(console, printable(f"{fetched.path} is there already, whole"))
+        return
+    for line in format_receipt(fetched.found, fetched.receipt, tells_tcp=tells_tcp):
+        words = line.lstrip()
+        show_sentence(console, printable(words), start=" " * (len(line) - len(words)))
+    show_line(console, printable(fetched.path))
 
 
 def _whole_name(wanted: str) -> str:

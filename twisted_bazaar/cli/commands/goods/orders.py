@@ -21,7 +21,7 @@ from twisted_bazaar.cli.node.configured import ConfiguredCommand
 from twisted_bazaar.cli.terminal.errors import NegativeAnswer, UserError
 from twisted_bazaar.cli.terminal.printable import printable
 from twisted_bazaar.cli.terminal.programs import how_to_call
-from twisted_bazaar.cli.terminal.results import console_for_results, show_figures, show_line, show_rows
+from twisted_bazaar.cli.terminal.results import console_for_results, show_figures, show_line, show_rows, show_sentence
 from twisted_bazaar.errors import Forged
 from twisted_bazaar.exit_status import Ending, ExitStatus
 from twisted_bazaar.settings.option import Option, OptionValues
@@ -128,7 +128,7 @@ def _show(row: OrderRow, option: str) -> None:
         figures.append(("ordered at", row.when))
     show_figures(console, *figures)
     if row.receipt is None:
-        show_line(console, _why_no_receipt(row))
+        show_sentence(console, _why_no_receipt(row))
         return
     show_line(console, "The receipt, which anybody can check:")
     try:
@@ -136,8 +136,8 @@ def _show(row: OrderRow, option: str) -> None:
     except Forged as error:
         raise NegativeAnswer(f"the receipt does not hold: {error}") from None
     for number, signed in enumerate(proof.signed(), 1):
-        show_line(console, f"  {number}. {signed}")
-    show_line(console, "All of it is signed with the keys of those who say it, and holds. To hand it on:")
+        show_sentence(console, signed, start=f"  {number}. ")
+    show_sentence(console, "All of it is signed with the keys of those who say it, and holds. To hand it on:")
     bazaar = how_to_call("bazaar")
     show_line(console, f"  {bazaar} orders {row.short_id} --receipt receipt.json{option}")
     show_line(console, f"  {bazaar} verify receipt.json")

@@ -16,7 +16,7 @@ from twisted_bazaar.cli.commands.options import JSON
 from twisted_bazaar.cli.terminal.command import PlainCommand
 from twisted_bazaar.cli.terminal.errors import NegativeAnswer, UserError, open_or_refuse
 from twisted_bazaar.cli.terminal.printable import printable
-from twisted_bazaar.cli.terminal.results import console_for_results, show_figures, show_line
+from twisted_bazaar.cli.terminal.results import console_for_results, show_figures, show_sentence
 from twisted_bazaar.errors import UNREADABLE, Forged
 from twisted_bazaar.exit_status import Ending, ExitStatus
 from twisted_bazaar.settings.option import OptionValues
@@ -68,11 +68,11 @@ def verify(file: str, options: OptionValues) -> None:
         click.echo(json.dumps({"holds": True, **proof.row()}))
         return
     console = console_for_results()
-    show_line(console, f"{printable(file)}: it holds. It proves:", "bold green")
+    show_sentence(console, f"{printable(file)}: it holds. It proves:", "bold green")
     show_figures(console, *proof.figures())
     for number, signed in enumerate(proof.signed(), 1):
-        show_line(console, f"  {number}. {signed}")
-    show_line(console, "Each is signed with the key of who says it. Whose these keys are, it does not say.")
+        show_sentence(console, signed, start=f"  {number}. ")
+    show_sentence(console, "Each is signed with the key of who says it. Whose these keys are, it does not say.")
 
 
 def _read(file: str) -> tuple[Any, OrderRow | None]:
