@@ -35,8 +35,8 @@ html_title = f"twisted_bazaar {release}"
 html_static_path = ["_static"]
 html_css_files = ["tables.css"]
 templates_path = ["_templates"]
-# The first page is not where browsers look for it.
-html_additional_pages = {"index": "to-first-page.html"}
+# These first pages are not where browsers look for them.
+html_additional_pages = {"index": "to-first-page.html", "docs/specification/index": "to-specification.html"}
 html_copy_source = False
 html_show_sphinx = False
 

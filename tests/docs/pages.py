@@ -33,15 +33,18 @@ def read_page(name: str) -> Text:
     return Text.of((ROOT / name).read_text(encoding="utf-8"), name)
 
 
+# Which page says what is on a page of its own.
+START: Final = read_page("docs/specification/README.md")
 SPECIFICATION: Final = {
     path.name: read_page(f"docs/specification/{path.name}")
     for path in sorted((ROOT / "docs/specification").glob("*.md"))
+    if path.name != "README.md"
 }
 # Those about messages; streams are made of segments, and have tests of their own.
 OF_MESSAGES: Final = {name: text for name, text in SPECIFICATION.items() if name != "streams.md"}
 MARKET: Final = SPECIFICATION["market.md"]
 TRADE: Final = SPECIFICATION["trade.md"]
-INDEX: Final = SPECIFICATION["index.md"]
+INDEX: Final = SPECIFICATION["index-server.md"]
 FILES: Final = SPECIFICATION["files.md"]
 SUPERPEER: Final = SPECIFICATION["superpeer.md"]
 RING: Final = SPECIFICATION["ring.md"]

@@ -28,6 +28,8 @@ from tests.docs.pages import (
     MARKET,
     RING,
     ROOT,
+    SPECIFICATION,
+    START,
     SUPERPEER,
     TRADE,
     PageTests,
@@ -218,6 +220,19 @@ def described(table: Table, cls: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         agrees = told == limit or told.startswith(limit + ",")
         true[field.encode_name] = (kind, if_absent(field), told if agrees else limit)
     return said, true
+
+
+class StartTests(PageTests):
+    """The page that says which page says what."""
+
+    def test_pages(self) -> None:
+        """It names each page of the specification, and what it links to is there."""
+        rows = table_with(section(START, "Which page says what"), "Page")
+        named = [re.findall(r"\]\(([\w-]+\.md)\)", row["Page"])[0] for row in rows]
+        self.assert_lists(START, named, list(SPECIFICATION))
+        for name, anchor in re.findall(r"\]\(([\w-]+\.md)#([\w-]+)\)", START):
+            headings = re.findall(r"^#+ (.+)$", SPECIFICATION[name], re.MULTILINE)
+            self.assertIn(anchor, [heading.lower().replace(" ", "-") for heading in headings], name)
 
 
 class MessageTableTests(PageTests):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.docs.pages import read_page, section
 from tests.integration.daemons import Daemon, Daemons
 from tests.integration.shop import Shop
 
@@ -32,18 +35,37 @@ def end(daemon: Daemon) -> None:
     daemon.wait()
 
 
+def type_lines(shop: Shop, title: str) -> subprocess.CompletedProcess[str]:
+    """Type the lines of a section of the page that move directories, in the places of this test."""
+    lines = re.findall(
+        r"^ {4,}((?:mkdir|cp|mv|copy=).*)$", section(read_page("docs/howto/restore.md"), title), re.MULTILINE
+    )
+    script = "\n".join(lines).replace("~/.local/state/twisted_bazaar", str(shop.daemons.states))
+    script = script.replace("~/backup", str(shop.directory / "backup"))
+    assert "~" not in script
+    return subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=60, check=False)
+
+
 @pytest.mark.slow
 def test_restored(shop: Shop, tmp_path: Path) -> None:
     """What was sold after the backup is not sold again; what is left on the shelf is."""
     directory, backup = shop.daemons.states / "seller", tmp_path / "backup"
     end(start_seller(shop, "--stock", "apple=5@120"))
-    shutil.copytree(directory, backup)
+    done = type_lines(shop, "Make the backup")
+    assert (done.returncode, done.stderr, backup.stat().st_mode & 0o777) == (0, "", 0o700)
     seller = start_seller(shop)
     assert shop.run_node("buyer", "--want", "apple=3", "--once", "--name", "early").returncode == 0
-    # The disk is lost with the machine, and the backup does not know of the sale.
+    # The machine is lost, and the backup does not know of the sale.
     seller.kill()
-    shutil.rmtree(directory)
-    shutil.copytree(backup, directory)
+    (directory / "left over").touch()
+    done = type_lines(shop, "Bring a seller back")
+    assert (done.returncode, done.stderr, (directory / "left over").exists()) == (0, "", False)
+    # Where something is in the place it is not mixed with the copy, and nothing is copied into it.
+    shutil.rmtree(backup / "seller-lost")
+    (backup / "seller-lost").touch()
+    done = type_lines(shop, "Bring a seller back")
+    assert (done.returncode, (directory / "seller").exists(), "File exists" in done.stderr) == (1, False, True)
+    assert not any(path.is_dir() for path in directory.iterdir())
     assert [level["in_stock"] for level in shop.told("stock", "list", "--name", "seller")] == [5]
     done = shop.bazaar("stock", "recount", "apple=2", "--name", "seller")
     assert (done.returncode, done.stdout) == (0, "apple: recounted; 2 in stock at 120, 0 sold, 3 withdrawn\n")

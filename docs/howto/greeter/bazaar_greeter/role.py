@@ -110,15 +110,12 @@ class Greeter(Role):
         """Greet a node that is newly linked, over that link."""
         self.node.send(Hello(words=self._words), (self.node.id, peer.id))
 
-    def stop(self) -> Deferred[None]:
-        """End each question with the answers that have come so far."""
-        for question_id in list(self._questions):
-            self._end(question_id)
-        return succeed(None)
-
     def _hello_received(self, hello: Hello, origin: Origin) -> None:
         self._greeted += 1
         self.node.report("greeted", "node {sender} says {words!r}", sender=origin.id, words=hello.words)
+
+    def _question_received(self, question: HowDoYouGreet, origin: Origin) -> None:
+        self.node.send(SoIGreet(id=question.id, words=self._words), origin.route)
 
     def _ask_everybody(self, request: Mapping[str, Any]) -> Deferred[Any]:
         asked = read_request(request, AskRequest)
@@ -131,9 +128,6 @@ class Greeter(Role):
         self._questions[flood.id] = question
         return question.answered
 
-    def _question_received(self, question: HowDoYouGreet, origin: Origin) -> None:
-        self.node.send(SoIGreet(id=question.id, words=self._words), origin.route)
-
     def _answer_received(self, answer: SoIGreet, origin: Origin) -> None:
         question = self._questions.get(answer.id)
         if question is not None and len(question.answers) < MOST_ANSWERS:
@@ -143,6 +137,12 @@ class Greeter(Role):
         question = self._questions.pop(question_id)
         question.timer.cancel()
         question.answered.callback(question.answers)
+
+    def stop(self) -> Deferred[None]:
+        """End each question with the answers that have come so far."""
+        for question_id in list(self._questions):
+            self._end(question_id)
+        return succeed(None)
 
     def _tell_status(self, request: Mapping[str, Any]) -> Deferred[Any]:
         return succeed({"role": "greeter", "words": self._words, "greeted by": self._greeted})
