@@ -258,6 +258,7 @@ def test_killed_while_fetching(circle: Circle) -> None:
     assert (folder / "paper").read_bytes() == content
 
 
+@pytest.mark.slow
 def test_interrupted_while_fetching(circle: Circle) -> None:
     """Ctrl-C in the middle of a request says how much is kept; the same command goes on from there."""
     circle.begin("one", "two", "three", words=("--replicas", "0"))
