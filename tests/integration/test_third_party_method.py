@@ -110,7 +110,7 @@ def test_says_when_nobody_is_there(tmp_path: Path, environment: dict[str, str]) 
     buyer = run(
         [*TWISTD, "bazaar-node", "--ephemeral", "--role", "buyer", "--want", "apple", *how], tmp_path, environment
     )
-    assert buyer.returncode == 1
+    assert buyer.returncode == 2
     assert "goods are not found by --via phonebook; choose another way" in buyer.stdout + buyer.stderr
 
 
