@@ -324,13 +324,8 @@ class Buyer(Role):
             bought = f"bought {{quantity}} {{item}}{at_price(record.price)}, order {{order:.12}}, from node {{seller}}"
             self.node.report("bought", bought, **details)
             if record.withdrawal is not None:
-                self.node.report(
-                    "not_cancelled",
-                    "order {order:.12} was sold before it could be taken back: it is yours",
-                    order=record.id,
-                    item=want.item,
-                    quantity=record.quantity,
-                )
+                late = "order {order:.12} was sold before it could be taken back: it is yours"
+                self.node.report("not_cancelled", late, **details)
             return
         want.refused = want.refused or record.code == SoldOut.code
         # Who was not asked, or too late, has not refused. It holds units back for this buyer, who is to come for them.

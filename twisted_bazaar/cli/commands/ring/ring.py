@@ -57,15 +57,6 @@ class _Ring(ConfiguredGroup):
             with ctx:
                 raise in_one_line(error) from None
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find a command by its name."""
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            raise in_one_line(error, args[0], self.commands) from None
-
 
 _ENDINGS: Final = (
     Ending(ExitStatus.DONE, "It has left the ring."),
