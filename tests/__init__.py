@@ -5,7 +5,8 @@ it is. They may take their time, on a machine that does something else besides, 
 """
 
 import os
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 import hypothesis
 
@@ -13,7 +14,14 @@ import hypothesis
 # Not called BAZAAR_ something: daemons would take it for a setting, and warn of it.
 THOROUGH: Final = os.environ.get("TESTS_OF_BAZAAR") == "all"
 _FEWEST: Final = 20
+_Test = TypeVar("_Test", bound=Callable[..., Any])
 _QUICK_SHARE: Final = 5
+
+
+def slow(test: _Test) -> _Test:
+    """Leave a unit test to C{make test-all}: pytest gives it its mark C{slow}, and trial runs it without pytest."""
+    test.is_slow = True  # type: ignore[attr-defined]
+    return test
 
 
 def examples(most: int, **others: object) -> hypothesis.settings:

@@ -117,6 +117,11 @@ class Run:
         finally:
             self._remains.look(item.nodeid)
 
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        """Mark what L{tests.slow} has been put on."""
+        if getattr(getattr(item, "obj", None), "is_slow", False):
+            item.add_marker("slow")
+
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """The longest first, then those that wait among those that compute."""

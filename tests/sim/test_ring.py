@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-import pytest
 from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import slow
 from twisted_bazaar.discovery.ring.member.lookup_driver import Lookups
 from twisted_bazaar.discovery.ring.rules.fingers import Fingers
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
@@ -210,7 +210,7 @@ class RingRunTests(SynchronousTestCase):
         self.assertEqual((calm.name, calm.nodes, calm.asked, calm.failed), ("calm", 16, 30, 0))
         self.assertEqual((dead.name, dead.nodes, dead.asked), ("deaths", 12, 30))
 
-    @pytest.mark.slow
+    @slow
     def test_hash_seed(self) -> None:
         """A run does not depend on how Python hashes."""
         words = "--nodes 20 --lookups 10 --values 5 --for 20s --settle 20s --churn 0.5 --faults-a-minute 20"

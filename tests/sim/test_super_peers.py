@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import slow
 from twisted_bazaar.discovery.index.words import is_fitting, question_of
 from twisted_bazaar.sim.market.scenario import MarketScenario
 from twisted_bazaar.sim.scenario import setting_names
@@ -239,7 +239,7 @@ class SuperPeerRunTests(SynchronousTestCase):
         report = SuperPeerRun(SMALL.evolve(queries=0, asks=asks, phases=["routing"], churn=0.0)).run()
         self.assertEqual((report.wants, report.obtained), (1, 1))
 
-    @pytest.mark.slow
+    @slow
     def test_hash_seed(self) -> None:
         """A run does not depend on how Python hashes."""
         words = "--nodes 40 --super-peers 8 --degree 3 --files 120 --shared 6 --queries 10 --for 36s --settle 25s"

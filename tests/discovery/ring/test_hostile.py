@@ -12,7 +12,6 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-import pytest
 from attrs import evolve
 from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
@@ -302,7 +301,6 @@ class ClaimTests(ClaimTestCase):
         self.network.run(10.0)
         self.assert_all_found()
 
-    @pytest.mark.slow
     def test_two(self) -> None:
         """Two that name each other lead up to half of the lookups astray, and hide nothing that is kept."""
         self.attack(2)

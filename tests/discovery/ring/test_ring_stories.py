@@ -10,9 +10,9 @@ import random
 from collections.abc import Sequence
 from typing import Final
 
-import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import slow
 from tests.discovery.ring.rings import World, contact, stories
 from twisted_bazaar.discovery.ring.rules.actions import Action, NodeState, Ping, Seek
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact
@@ -68,7 +68,7 @@ def split(rng: random.Random, make: type[Stabilization] = Stabilization) -> Worl
 class StoriesTests(SynchronousTestCase):
     """Rings that hold."""
 
-    @pytest.mark.slow
+    @slow
     def test_churn(self) -> None:
         """While nodes join, die and quit, the invariant holds after every event; when it is quiet, all is ideal.
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests import examples
+from tests import examples, slow
 from twisted_bazaar.discovery.superpeer.messages import MOST_TABLE_BITS, NO_TABLE, SuperHello, Table
 from twisted_bazaar.discovery.superpeer.neighbours.neighbour import Standing
 from twisted_bazaar.discovery.superpeer.neighbours.neighbours import Neighbours
@@ -296,7 +295,7 @@ class PairTests(SynchronousTestCase):
         pair.add(0, ["w:apple"])
         self.assertLess(pair.seconds_until_even(5), 0.5)
 
-    @pytest.mark.slow
+    @slow
     def test_large(self) -> None:
         """Large tables take some seconds, at a pace; with losses they take longer, and all the same arrive."""
         for loss, most_s in ((0.0, 6.0), (0.05, 25.0)):
