@@ -96,7 +96,8 @@ def test_keeps_its_promises(demo: DemoRun) -> None:
     assert re.search(r"Both\s+are killed.*asks again.*Sold once, paid\s+once\.\n", story, re.DOTALL)
     assert re.search(r"\n +messages +\d+ in all: \d+ buy, \d+ buyOK\n", story)
     assert "a folder that goes when this ends" in " ".join(story.split())
-    assert "bazaar orders ID --name buyer --receipt receipt.json\n" in story[story.index("Now you") :]
+    to_type = story[story.index("Now you") :].replace(" \\\n" + " " * 11, " ")
+    assert "bazaar orders ID --name buyer --receipt receipt.json\n" in to_type
     assert re.search(r"receipt\.json: it holds.*\n +quantity +2\n.*forgery\.json: it does not hold", story, re.DOTALL)
     assert re.search(r"\n +Otto +pear +4 +2 +2 +Paul 2 +120 *\n", story)
     assert "The books agree" in story

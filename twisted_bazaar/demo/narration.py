@@ -16,6 +16,7 @@ from rich.text import Text
 from twisted_bazaar.cli.terminal.programs import how_to_call
 from twisted_bazaar.cli.terminal.results import OutputConsole
 from twisted_bazaar.demo.audit import Account
+from twisted_bazaar.settings.help import continued
 
 _WIDEST: Final = 96
 _NARROWEST: Final = 24
@@ -65,8 +66,9 @@ class Narration:
             self._console.print(Text(f"  {line}".rstrip(), style="yellow"), no_wrap=True, overflow="crop")
 
     def command(self, words: str) -> None:
-        """Show something to type; it is left in one line, so that it can be copied."""
-        self._console.print(Text(" " * _MARGIN + words, style="bold"), soft_wrap=True)
+        """Show something to type, so that it can be copied; what is long goes on below, as a shell takes it."""
+        for line in continued(words, self._console.width, _MARGIN):
+            self._console.print(Text(line, style="bold"), soft_wrap=True)
 
     def told_in(self, messages: Counter[str]) -> None:
         """Say in how many messages something was told."""

@@ -74,20 +74,24 @@ def format_examples(examples: Sequence[str], width: int) -> Iterator[str]:
     if examples:
         yield "Example:" if len(examples) == 1 else "Examples:"
         for example in examples:
-            yield from _continued(example, width)
+            yield from continued(example, width)
         yield ""
 
 
-def _continued(example: str, width: int) -> Iterator[str]:
-    """A command line in lines that a shell takes for one; what stands in quotes stays together."""
-    line = " " * _INDENT + example
+def continued(example: str, width: int, indent: int = _INDENT) -> Iterator[str]:
+    """A command line in lines that a shell takes for one; what stands in quotes stays together.
+
+    @param width: columns.
+    @param indent: how far the first of them stands to the right; the others stand farther.
+    """
+    line = " " * indent + example
     if len(line) > width:
         first, *words = _WORD.findall(example)
-        line = " " * _INDENT + first
+        line = " " * indent + first
         for word in words:
             if len(f"{line} {word}{_CONTINUES}") > width:
                 yield line + _CONTINUES
-                line = " " * 2 * _INDENT + word
+                line = " " * (indent + _INDENT) + word
             else:
                 line += f" {word}"
     yield line
