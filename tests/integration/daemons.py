@@ -85,6 +85,16 @@ class Daemon:
             if match := re.search(pattern, line):
                 return match
 
+    def wait_for_all(self, *patterns: str) -> None:
+        """Wait for a line of each kind, in whatever order they come.
+
+        @raise AssertionError: one does not come; the text has the whole log.
+        """
+        left = set(patterns)
+        while left:
+            line = self.wait_for("|".join(f"(?:{pattern})" for pattern in sorted(left))).string
+            left = {pattern for pattern in left if not re.search(pattern, line)}
+
     def wait_for_port(self) -> int:
         """Wait until it listens; returns where."""
         return int(self.wait_for(r"listening on .* port (\d+)")[1])

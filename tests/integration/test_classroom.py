@@ -38,8 +38,7 @@ def test_lesson(tmp_path: Path) -> None:
         made = (tmp_path / "room/3/2012.txt").read_bytes()
         assert (tmp_path / "room/8/received_file_2012_8.txt").read_bytes() == made
         lesson.say("leave 5")
-        lesson.wait_for(r"peer 4: peer 5 will depart from the ring")
-        lesson.wait_for(r"peer 5: this peer has left the ring")
+        lesson.wait_for_all(r"peer 4: peer 5 will depart from the ring", r"peer 5: this peer has left the ring")
         lesson.say("kill 10")
         lesson.wait_for(r"peer 10 is dead; it has told nobody")
         lesson.say("table")
