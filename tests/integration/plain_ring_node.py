@@ -124,9 +124,11 @@ class RingNode:
     @ivar successors: the cards of those after it.
     @ivar entries: what it keeps, by position.
     @ivar asked: the types of the questions that it has answered.
+    @param takes_files: say that files are taken, and never come for them; else there is no room for any.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, takes_files: bool = False) -> None:
+        self._takes_files = takes_files
         self.key = SigningKey.generate()
         public = self.key.verify_key.encode()
         self.public = public.hex()
@@ -341,7 +343,7 @@ class RingNode:
             return {"outcome": "refused"}
         there = self.entries.get(entry.position)
         if "digest" in entry.told:
-            return {"outcome": "full"}
+            return {"outcome": "kept" if self._takes_files else "full", "version": entry.version}
         if there is not None and there.version >= entry.version:
             return {"outcome": "known" if there.version == entry.version else "older", "version": there.version}
         self.entries[entry.position] = entry

@@ -15,7 +15,6 @@ from tests.integration.daemons import BAZAAR, Daemon, Daemons, free_port, until
 from tests.integration.test_files import MIB, file_of
 from twisted_bazaar.cli.control.client import NotThere, RunningNode
 from twisted_bazaar.exit_status import ExitStatus
-from twisted_bazaar.roles.ring.kept_folder import KEPT_FOLDER
 
 NAMES: Final = ("one", "two", "three", "four", "five", "six", "seven", "eight")
 NOBODY_HAS_IT: Final = 3
@@ -332,25 +331,6 @@ def test_refusals(circle: Circle) -> None:
         circle.running.pop(name)
     assert circle.ports["one"] == early
     circle.until_round()
-
-
-def test_second_interrupt(circle: Circle) -> None:
-    """A node that is still handing over goes at once when it is interrupted again."""
-    circle.begin("one", "two", words=("--replicas", "0"))
-    circle.store("one", file_of(32 * MIB))
-    [keeper] = until(circle.keepers)
-    [other] = (name for name in circle.running if name != keeper)
-    leaving = circle.running.pop(keeper)
-    leaving.interrupt()
-    # Who is to have it has said that it takes it, and stands still in the middle of that.
-    until(lambda: list((circle.daemons.states / other / KEPT_FOLDER).glob(".*")))
-    circle.running[other].pause()
-    # It has begun to leave: from now on it heeds the second time, where Twisted would only complain.
-    leaving.wait_for("leaving$")
-    leaving.interrupt()
-    said = leaving.rest()
-    assert said.endswith(": stopped\n")
-    assert "Traceback" not in said
 
 
 def test_nothing_left(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from tests.integration.daemons import Daemons, until
 from tests.integration.plain_ring_node import Entry, RingNode, place_of, way_up
 from tests.integration.test_ring import Circle
+from twisted_bazaar.discovery.ring.rules.settings import Settings
 
 NAMES = ("one", "two", "three")
 
@@ -35,7 +37,7 @@ def plain(circle: Circle) -> Iterator[RingNode]:
 
 def is_round(circle: Circle, plain: RingNode) -> bool:
     """Whether all know each other, the one written by hand included."""
-    standings = {name: circle.status(name) for name in NAMES}
+    standings = {name: circle.status(name) for name in circle.running}
     places = sorted([plain.place, *(standing["ring_id"] for standing in standings.values())])
     expected = {place: places[at + 1 :] + places[:at] for at, place in enumerate(places)}
     return plain.predecessor is not None and all(
@@ -45,9 +47,9 @@ def is_round(circle: Circle, plain: RingNode) -> bool:
     )
 
 
-def name_at(circle: Circle, place: str) -> str:
+def name_at(circle: Circle, plain: RingNode, place: str) -> str:
     """A name that belongs to the node at a place."""
-    places = [circle.status(name)["ring_id"] for name in NAMES] + [place]
+    places = [circle.status(name)["ring_id"] for name in circle.running] + [plain.place]
     names = (f"name {number}" for number in range(10_000))
     return next(name for name in names if min(places, key=lambda each: way_up(place_of(name.encode()), each)) == place)
 
@@ -60,7 +62,7 @@ def values(circle: Circle, at: str, name: str, status: int = 0) -> list[str]:
 @pytest.mark.slow
 def test_keeps(circle: Circle, plain: RingNode) -> None:
     """It is found, keeps what belongs to it, gives it to whoever asks, and lets it be replaced and deleted."""
-    name = name_at(circle, plain.place)
+    name = name_at(circle, plain, plain.place)
     for value in ("first", "second"):
         circle.command("one", "put", name, value)
         [entry] = plain.entries.values()
@@ -73,7 +75,7 @@ def test_keeps(circle: Circle, plain: RingNode) -> None:
 
 def test_stores(circle: Circle, plain: RingNode) -> None:
     """It finds who is responsible, and has its own kept there; all get that, and it gets what others have put."""
-    name = name_at(circle, circle.status("two")["ring_id"])
+    name = name_at(circle, plain, circle.status("two")["ring_id"])
     [holder, *_] = plain.find(place_of(name.encode()))
     entry = Entry.sign(plain.key, name, value=base64.b64encode(b"by hand").decode())
     assert plain.send(entry, holder) == "kept"
@@ -117,3 +119,25 @@ def test_dies(circle: Circle) -> None:
         plain.join(circle.ports["one"])
         until(lambda: is_round(circle, plain))
     circle.until_round()
+
+
+def test_second_interrupt(tmp_path: Path) -> None:
+    """A daemon that is handing over to one that takes its time goes at once when it is interrupted again."""
+    with Daemons(tmp_path) as daemons, RingNode(takes_files=True) as plain:
+        circle = Circle(daemons, tmp_path)
+        circle.begin("one", words=("--replicas", "0"))
+        circle.store("one", b"in no hurry", name_at(circle, plain, circle.status("one")["ring_id"]))
+        plain.join(circle.ports["one"])
+        until(lambda: is_round(circle, plain))
+        plain.asked.clear()
+        leaving = circle.running.pop("one")
+        leaving.interrupt()
+        # From now on it heeds the second time, where Twisted would only complain; and it would wait longer than that.
+        leaving.wait_for("leaving$")
+        until(lambda: "ringstore" in plain.asked)
+        began = time.monotonic()
+        leaving.interrupt()
+        said = leaving.rest()
+        assert time.monotonic() - began < Settings().leaving_s / 2
+        assert said.endswith(": stopped\n")
+        assert "Traceback" not in said

@@ -237,7 +237,7 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         ),
         bug(
             "one that cannot be hurried",
-            "integration/test_ring.py::test_second_interrupt",
+            "integration/test_ring_by_hand.py::test_second_interrupt",
             ("taps/leaving.py", "reactor.callFromThread(service.stop_now)", "pass"),
         ),
         bug(
