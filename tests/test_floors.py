@@ -31,14 +31,15 @@ FLOORS: Final = {
     **dict.fromkeys(("wire", "identity", "system"), 1),
     "values": 2,
     **dict.fromkeys(("interfaces", "role", "state", "database"), 3),
-    **dict.fromkeys(("node", "trade", "files", "discovery", "journal", "console", "settings"), 4),
-    **dict.fromkeys(("plugin", "service", "roles"), 5),
+    "security": 4,
+    **dict.fromkeys(("node", "trade", "files", "discovery", "journal", "console", "settings"), 5),
+    **dict.fromkeys(("plugin", "service", "roles"), 6),
     # web is to come.
-    **dict.fromkeys(("taps", "sim", "web"), 6),
-    **dict.fromkeys(("cli.terminal", "testing"), 7),
-    "demo": 8,
-    "cli": 9,
-    "__main__": 10,
+    **dict.fromkeys(("taps", "sim", "web"), 7),
+    **dict.fromkeys(("cli.terminal", "testing"), 8),
+    "demo": 9,
+    "cli": 10,
+    "__main__": 11,
 }
 # The one door by which every role comes in, ours as well, stands on the floor that it leads to; and the base of all
 # roles beside what it keeps to. Signed statements keep to the rules of messages.

@@ -137,6 +137,14 @@ class Unreachable(LinkClosed):
         super().__init__(f"{where} cannot be reached: {reason}")
 
 
+class Unproven(LinkClosed):
+    """The other end of a connection has not proven a key, or another than the one that was asked for."""
+
+
+class InTheOpen(Unproven):
+    """What came first was no handshake: the other end does not seal its connections."""
+
+
 class ReachedItself(LinkClosed):
     """The node that was dialled is the one that dialled."""
 

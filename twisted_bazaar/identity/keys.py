@@ -57,6 +57,11 @@ class KeyPair:
         """
         return cls.from_seed(rng.randbytes(SEED_BYTES))
 
+    @property
+    def seed(self) -> bytes:
+        """The 32 secret bytes that it follows from."""
+        return self._signing_key.encode()
+
     def sign(self, message: bytes) -> bytes:
         """The signature of a message, 64 bytes; the same every time."""
         return self._signing_key.sign(message).signature

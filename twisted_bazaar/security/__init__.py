@@ -1,0 +1,1 @@
+"""Security: what proves to whom a connection leads, and keeps what goes over it from all others."""
