@@ -24,6 +24,7 @@ from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
 
 from benchmarks.processes import LOOPBACK, free_port
+from tests.files.in_the_open import in_the_open
 from twisted_bazaar.files.chunks import CHUNK_BYTES, Manifest
 from twisted_bazaar.files.disk import Signature
 from twisted_bazaar.files.download.resumable_file import ResumableFile
@@ -83,7 +84,7 @@ class Orders(LineOnlyReceiver):
     async def _fetch(self, folder: Path, name: str, digest: str, ports: Sequence[int]) -> None:
         began = _CLOCK.seconds()
         part = await ResumableFile.open(_CLOCK, folder, name, digest)
-        download = Download(_CLOCK, random.Random(os.urandom(8)), part)
+        download = Download(_CLOCK, random.Random(os.urandom(8)), part, in_the_open(_CLOCK))
         contents, content = self._role.share.contents, PartContent(part)
         # What an index is to a node: the others see from it who has something.
         index = folder.parent / "index"

@@ -144,6 +144,15 @@ class INode(Interface):
         If what is being taken from there shows nothing, it has not: somebody else may have sent it in its name.
         """
 
+    def connection_endpoint(
+        address: Address, key: str | None = None, timeout_s: float | None = None
+    ) -> IStreamClientEndpoint:
+        """An endpoint for a connection to whoever is at an address, sealed where this node seals its own.
+
+        @param key: the key that whoever is there must prove, where connections are sealed; None for any.
+        @param timeout_s: how long to try; None for as long as for links.
+        """
+
     def stream_endpoint(address: Address, timeout_s: float | None = None) -> IStreamClientEndpoint | None:
         """An endpoint for a reliable stream over datagrams, to whoever takes datagrams at an address.
 

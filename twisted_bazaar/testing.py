@@ -30,6 +30,7 @@ from twisted_bazaar.node.node import Node
 from twisted_bazaar.sim.cluster import NODE_PORT, Cluster, Member, Observer, Programme, limits_of
 from twisted_bazaar.sim.engine.hosts import Host, Network
 from twisted_bazaar.sim.engine.network_conditions import Conditions
+from twisted_bazaar.system.tcp_endpoint import tcp_endpoint
 from twisted_bazaar.values.addresses import Address, Origin, Peer, Route, Whereabouts
 from twisted_bazaar.wire.goods import BAZAAR
 from twisted_bazaar.wire.message import LARGEST_INTEGER, LONGEST_PATH, NO_ID, TRACKER_ID, Flooded, Message, Routed
@@ -39,6 +40,9 @@ _LATENCY_S: Final = 0.001
 _MOST_SHOWN: Final = 20
 _LONGEST_SHOWN: Final = 160
 _STEP_S: Final = 0.01
+
+
+_CONNECT_S: Final = 4.0
 
 
 @implementer(INode)
@@ -158,6 +162,12 @@ class FakeNode:
     def has_validated(self, address: Address) -> bool:
         """Everybody has."""
         return True
+
+    def connection_endpoint(
+        self, address: Address, key: str | None = None, timeout_s: float | None = None
+    ) -> IStreamClientEndpoint:
+        """What connects in the open."""
+        return tcp_endpoint(self.clock, address.host, address.port, timeout_s or _CONNECT_S)
 
     def stream_endpoint(self, address: Address, timeout_s: float | None = None) -> IStreamClientEndpoint | None:
         """What the test has put there."""

@@ -15,6 +15,7 @@ from twisted.protocols.basic import NetstringReceiver
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.files.in_the_open import in_the_open
 from twisted_bazaar.files.content import IContent
 from twisted_bazaar.files.download.swarm import Download, Receipt, TransferLimits
 from twisted_bazaar.files.memory import MemoryContent, MemoryPart, MemoryShare, manifest_of
@@ -101,6 +102,7 @@ class Fetching:
             host,
             random.Random(seed),
             part,
+            in_the_open(host),
             own_key=own_key,
             on_event=lambda name, details: self.events.append((name, dict(details))),
             limits=limits,

@@ -68,7 +68,7 @@ async def test_families(near: str, far: str, where: str, transfer: Transfer) -> 
     one, other = await open_at(near, transfer=transfer), await open_at(far, sharing, transfer=transfer)
     try:
         part = MemoryPart(manifest.digest)
-        download = Download(reactor, random.Random(1), part, stream_to=one.stream_endpoint)
+        download = Download(reactor, random.Random(1), part, one.connection_endpoint, stream_to=one.stream_endpoint)
         done: Deferred[Any] = download.start().addTimeout(LONGEST_S, reactor)
         download.add_sources([FileSource(1, other.key.public, Address(where, 0), udp=other.udp_port)])
         receipt = await done

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from twisted.internet.error import ConnectionRefusedError
+from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -12,6 +13,7 @@ from tests.watched_host import watched_host
 from twisted_bazaar.errors import LinkClosed, NoSlots
 from twisted_bazaar.node.dialler import Dialler
 from twisted_bazaar.node.links.link import Link
+from twisted_bazaar.system.tcp_endpoint import tcp_endpoint
 from twisted_bazaar.values.addresses import Address
 
 FIRST, SECOND, THIRD = (Address("192.0.2.7", port) for port in (1, 2, 3))
@@ -23,7 +25,11 @@ class DiallerTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Dial nobody yet."""
         self.reactor = MemoryReactorClock()
-        self.dialler = Dialler(self.reactor, self.no_link, connect_s=5.0, at_once=2)
+        self.dialler = Dialler(self.endpoint, self.no_link, at_once=2)
+
+    def endpoint(self, address: Address) -> IStreamClientEndpoint:
+        """What connects, within five seconds."""
+        return tcp_endpoint(self.reactor, address.host, address.port, 5.0)
 
     def no_link(self) -> Link:
         """Nothing is ever connected."""

@@ -17,6 +17,7 @@ from twisted_bazaar.node.link_table import LinkTable
 from twisted_bazaar.node.links.link import Link
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.node.peers import Known, Peers, address_of
+from twisted_bazaar.security.links.link_security import InTheClear
 from twisted_bazaar.testing import SimulatedNetwork
 from twisted_bazaar.values.addresses import Address, Peer
 from twisted_bazaar.wire.codec import Codec
@@ -50,7 +51,9 @@ class PeersTestCase(SynchronousTestCase):
         self.peers = Peers(OWN_KEY, max_links=2, known_cap=64, known_s=600.0)
         machine = SimulatedNetwork().host()
         key = KeyPair.generate(random.Random(1))
-        self.owner = LinkTable(Node(machine, random.Random(1), key), machine, key, Limits(), Codec(), None)
+        self.owner = LinkTable(
+            Node(machine, random.Random(1), key), machine, key, Limits(), Codec(), None, InTheClear()
+        )
 
     def link(self, other: Peer, *, dialled: bool) -> Link:
         """A link to a node, not yet in use."""

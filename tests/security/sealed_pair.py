@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from twisted_bazaar.identity.keys import KeyPair
-from twisted_bazaar.security.session import Session
+from twisted_bazaar.security.links.session import Session
 
 DIALLER, ACCEPTER = (KeyPair.from_seed(bytes([number]) * 32) for number in (1, 2))
 

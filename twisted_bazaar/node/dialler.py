@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from ipaddress import ip_address
 from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred, fail
-from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.error import ConnectError, ConnectingCancelledError
 from twisted.internet.interfaces import IAddress, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
@@ -40,16 +38,16 @@ class LinkFactory(Factory):
 class Dialler:
     """Dials nodes for one node.
 
-    @param reactor: what connects.
+    @param endpoint: gives what connects to an address.
     @param build: makes the link of an outgoing connection.
-    @param connect_s: seconds for a connection to be made.
     @param at_once: dials under way at any time; strangers can cause dials.
     """
 
-    def __init__(self, reactor: Any, build: Callable[[], Link], connect_s: float, at_once: int) -> None:
-        self._reactor = reactor
+    def __init__(
+        self, endpoint: Callable[[Address], IStreamClientEndpoint], build: Callable[[], Link], at_once: int
+    ) -> None:
+        self._endpoint = endpoint
         self._build = build
-        self._connect_s = connect_s
         self._at_once = at_once
         self._under_way: dict[Address, tuple[Deferred[Any], list[Deferred[Peer]]]] = {}
 
@@ -77,10 +75,6 @@ class Dialler:
         """Give up every dial under way."""
         for opening, _ in list(self._under_way.values()):
             opening.cancel()
-
-    def _endpoint(self, address: Address) -> IStreamClientEndpoint:
-        kind = TCP6ClientEndpoint if ip_address(address.host).version == 6 else TCP4ClientEndpoint
-        return kind(self._reactor, address.host, address.port, timeout=self._connect_s)
 
     def _done(self, result: Peer | Failure, address: Address) -> None:
         _, waiting = self._under_way.pop(address)

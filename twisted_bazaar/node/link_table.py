@@ -24,6 +24,7 @@ from twisted_bazaar.errors import (
     PeerError,
     ReachedItself,
     ReachedTracker,
+    Unproven,
     Unreachable,
 )
 from twisted_bazaar.identity.keys import KeyPair
@@ -37,8 +38,10 @@ from twisted_bazaar.node.links.link import Link
 from twisted_bazaar.node.links.link_bytes import LinkBytes
 from twisted_bazaar.node.links.read_budget import ReadBudget
 from twisted_bazaar.node.peers import Peers, address_of
+from twisted_bazaar.security.links.link_security import LinkSecurity
 from twisted_bazaar.system.connection_errors import reason_of
 from twisted_bazaar.system.limited_log import limited_logger
+from twisted_bazaar.system.tcp_endpoint import tcp_endpoint
 from twisted_bazaar.values.addresses import Address, Peer, plain_host, text_of_endpoint
 from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.error import Error
@@ -74,6 +77,7 @@ class LinksOwner(Protocol):
 class LinkTable:
     """The connections of one node.
 
+    @param security: seals its connections, or leaves them in the open.
     @param registrar: the role that hands out ids, if this node is a tracker.
     @ivar is_tracker: whether this node hands out ids.
     @ivar id: this node's id; -1 until it has one.
@@ -96,6 +100,7 @@ class LinkTable:
         limits: Limits,
         codec: Codec,
         registrar: IRegistrar | None,
+        security: LinkSecurity,
     ) -> None:
         self._owner = owner
         # Nothing is to be added here on the way up.
@@ -105,6 +110,7 @@ class LinkTable:
         self.codec = codec
         self._key = key
         self._registrar = registrar
+        self._security = security
         self.is_tracker: bool = registrar is not None
         self.id = NO_ID if registrar is None else TRACKER_ID
         self.peers: Peers = Peers(
@@ -120,7 +126,7 @@ class LinkTable:
         self.turn: ReadBudget = ReadBudget(reactor, limits.all_frames_a_turn, limits.turn_s)
         self.link_bytes: LinkBytes = LinkBytes(limits.all_links_bytes, self._all)
         self._watch = Deadlines(reactor, self._all)
-        self._dialler = Dialler(reactor, self._build_dialled, limits.connect_s, limits.dials_at_once)
+        self._dialler = Dialler(self.connection_endpoint, self._build_dialled, limits.dials_at_once)
         self._ended: Deferred[None] | None = None
 
     # What the node calls.
@@ -130,7 +136,7 @@ class LinkTable:
 
         @param advertised: where others reach this node, when it is not where it listens.
         """
-        self._port = await endpoint.listen(LinkFactory(self._build_accepted))
+        self._port = await self._security.seal_server(endpoint).listen(LinkFactory(self._build_accepted))
         bound = self._port.getHost()
         host, port = getattr(bound, "host", None), getattr(bound, "port", 0)
         if advertised is not None:
@@ -161,13 +167,25 @@ class LinkTable:
         """
         return self._dialler.dial(address)
 
+    def connection_endpoint(
+        self, address: Address, key: str | None = None, timeout_s: float | None = None
+    ) -> IStreamClientEndpoint:
+        """What connects to an address.
+
+        @param key: the key that whoever is there must prove, where connections are sealed; None for any.
+        @param timeout_s: how long to try; None for as long as for links.
+        """
+        most_s = self.limits.connect_s if timeout_s is None else timeout_s
+        return self._security.seal_client(tcp_endpoint(self.clock, address.host, address.port, most_s), key)
+
     async def dial_endpoint(self, endpoint: IStreamClientEndpoint, *, to_tracker: bool = False) -> Link:
         """Connect to where the user said and shake hands.
 
         @raise PeerError: nobody is there, or who is there refuses.
         """
         try:
-            link = await endpoint.connect(LinkFactory(lambda addr: self._build_dialled(to_tracker)))
+            sealed = self._security.seal_named(endpoint)
+            link = await sealed.connect(LinkFactory(lambda addr: self._build_dialled(to_tracker)))
         except (ConnectError, OSError) as error:
             raise Unreachable(text_of_endpoint(endpoint), reason_of(error)) from error
         except ConnectingCancelledError:
@@ -231,6 +249,8 @@ class LinkTable:
         @raise PeerError: it is not wanted.
         """
         seen_host = _host_of(link.transport.getPeer()) if link.dialled else link.host
+        if isinstance(greeting, ThisIsMe) and link.proven_key not in (None, greeting.key):
+            raise Unproven("the key in the greeting is not the one that was proven")
         if isinstance(greeting, ThisIsYou):
             if not link.to_tracker:
                 raise ReachedTracker("a tracker's answer, where a node was expected")

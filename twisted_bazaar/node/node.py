@@ -33,6 +33,7 @@ from twisted_bazaar.node.links.link import Link
 from twisted_bazaar.node.routing.dispatch import claims_of, datagram_claims_of, openings_of
 from twisted_bazaar.node.routing.fair_share import FLOW_LABELS
 from twisted_bazaar.node.routing.forwarding import Forwarding
+from twisted_bazaar.security.links.link_security import InTheClear, LinkSecurity
 from twisted_bazaar.system.limited_log import Rates, limited_logger
 from twisted_bazaar.values.addresses import Address, Origin, Peer, Route, Whereabouts
 from twisted_bazaar.wire.codec import Codec
@@ -63,6 +64,8 @@ class Node:
     @param datagram_trace: called with the address, the message and the size of every datagram sent.
     @param make_streams: makes the streams over its datagrams; None for none.
     @param streams_first: whether files are to come by these where they can.
+    @param security: seals its connections; None to leave them in the open.
+    @ivar is_sealed: whether its connections are sealed.
     @ivar datagrams: its datagrams.
     @ivar send_datagram: sends a message to some addresses, as one datagram to each.
     """
@@ -84,6 +87,7 @@ class Node:
         datagram_trace: DatagramTrace | None = None,
         make_streams: MakeStreams | None = None,
         streams_first: bool = False,
+        security: LinkSecurity | None = None,
     ) -> None:
         limits = limits or Limits()
         self.clock = reactor
@@ -98,7 +102,9 @@ class Node:
         self._rates = Rates()
         self.log: Final = limited_logger(f"{__name__}.Node", self._rates)
         registrars = [role for role in roles if IRegistrar.providedBy(role)]
-        self._links = LinkTable(self, reactor, key, limits, Codec(), registrars[0] if registrars else None)
+        security = security or InTheClear()
+        self.is_sealed: bool = security.is_sealed
+        self._links = LinkTable(self, reactor, key, limits, Codec(), registrars[0] if registrars else None, security)
         if not registrars:
             is_self_numbered = tracker is None and any(role.is_self_numbered for role in roles)
             self._links.id = own_id(key.public) if is_self_numbered else former_id
@@ -233,6 +239,12 @@ class Node:
     def has_validated(self, address: Address) -> bool:
         """Whether whoever is at an address has shown that it receives datagrams there, and does so now."""
         return self.datagrams.has_validated(address)
+
+    def connection_endpoint(
+        self, address: Address, key: str | None = None, timeout_s: float | None = None
+    ) -> IStreamClientEndpoint:
+        """An endpoint for a connection to whoever is at an address."""
+        return self._links.connection_endpoint(address, key, timeout_s)
 
     def stream_endpoint(self, address: Address, timeout_s: float | None = None) -> IStreamClientEndpoint | None:
         """An endpoint for a stream over datagrams to an address; None if this node has no streams."""

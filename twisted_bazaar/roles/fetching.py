@@ -166,6 +166,7 @@ class Fetch:
             node.clock,
             node.rng,
             part,
+            node.connection_endpoint,
             own_key=node.key.public,
             on_event=told,
             stream_to=node.stream_endpoint,

@@ -14,6 +14,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
+from tests.files.in_the_open import in_the_open
 from twisted_bazaar.files.download.happy_eyeballs import HEAD_START_S, HappyEyeballs, HeadStart
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.files import FileSource
@@ -45,7 +46,8 @@ class WaysInTests(SynchronousTestCase):
         self.stream = Way()
         self.asked: list[tuple[Address, float | None]] = []
         self.kinds: dict[bool, HappyEyeballs] = {
-            first: HappyEyeballs(Clock(), 4.0, self.stream_to, streams_first=first) for first in (False, True)
+            first: HappyEyeballs(Clock(), in_the_open(Clock()), 4.0, self.stream_to, streams_first=first)
+            for first in (False, True)
         }
 
     def stream_to(self, address: Address, timeout_s: float | None = None) -> IStreamClientEndpoint | None:
@@ -83,9 +85,12 @@ class WaysInTests(SynchronousTestCase):
         """Who takes neither is not reached, nor who takes datagrams by a node that takes none."""
         self.assertEqual(self.ways(FileSource(1, "", Address("10.0.0.1", 0))), [])
         only_streams = evolve(BOTH, address=Address("10.0.0.1", 0))
-        self.assertEqual(HappyEyeballs(Clock(), 4.0).endpoint_for(only_streams), None)
+        self.assertEqual(HappyEyeballs(Clock(), in_the_open(Clock()), 4.0).endpoint_for(only_streams), None)
         self.assertEqual(
-            HappyEyeballs(Clock(), 4.0, lambda address, timeout_s=None: None).endpoint_for(only_streams), None
+            HappyEyeballs(Clock(), in_the_open(Clock()), 4.0, lambda address, timeout_s=None: None).endpoint_for(
+                only_streams
+            ),
+            None,
         )
 
 

@@ -57,6 +57,7 @@ class UdpSourcesTestCase(SynchronousTestCase):
             fetching.host,
             node.rng,
             fetching.part,
+            node.connection_endpoint,
             on_event=lambda name, details: fetching.events.append((name, dict(details))),
             stream_to=node.stream_endpoint,
             streams_first=node.streams_first,

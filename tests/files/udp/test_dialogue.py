@@ -8,6 +8,7 @@ from typing import Any
 from twisted.internet import error
 
 from tests.files.cases import file_of
+from tests.files.in_the_open import in_the_open
 from tests.files.udp.cases import Ends, Socket, StreamsTestCase, Talker
 from twisted_bazaar.files.download.swarm import Download, Receipt
 from twisted_bazaar.files.memory import MemoryContent, MemoryPart, MemoryShare, manifest_of
@@ -53,7 +54,7 @@ class DialogueTests(StreamsTestCase):
         """Fetch it."""
         part = MemoryPart(manifest_of(content).digest)
         reactor: Any = OverDatagrams(Socket(self.a))
-        download = Download(reactor, random.Random(1), part)
+        download = Download(reactor, random.Random(1), part, in_the_open(reactor))
         done = download.start()
         download.add_sources(sources)
         self.network.timeline.run_until(120.0, lambda: bool(done.called))

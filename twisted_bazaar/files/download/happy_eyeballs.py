@@ -7,11 +7,9 @@ first to fail: that has a head start, as addresses have in RFC 8305.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import ip_address
 from typing import Any, Final, Protocol
 
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
 from twisted.python.failure import Failure
@@ -25,6 +23,15 @@ from twisted_bazaar.values.files import FileSource
 HEAD_START_S: Final = 3.0
 
 
+class ConnectTo(Protocol):
+    """Gives what connects to an address; see L{INode.connection_endpoint}."""
+
+    def __call__(
+        self, address: Address, key: str | None = None, timeout_s: float | None = None
+    ) -> IStreamClientEndpoint:
+        """An endpoint for a connection to an address, whose node has a key."""
+
+
 class StreamTo(Protocol):
     """Says where a stream over datagrams can be opened; see L{INode.stream_endpoint}."""
 
@@ -35,34 +42,40 @@ class StreamTo(Protocol):
 class HappyEyeballs:
     """The ways to sources.
 
-    @param reactor: what makes connections.
+    @param clock: the time.
+    @param connect_to: what makes connections.
     @param connect_s: how long to try each way.
     @param stream_to: where streams can be opened; None for nowhere.
     @param streams_first: whether they are tried before connections.
     """
 
     def __init__(
-        self, reactor: Any, connect_s: float, stream_to: StreamTo | None = None, *, streams_first: bool = False
+        self,
+        clock: Any,
+        connect_to: ConnectTo,
+        connect_s: float,
+        stream_to: StreamTo | None = None,
+        *,
+        streams_first: bool = False,
     ) -> None:
-        self._reactor = reactor
+        self._clock = clock
+        self._connect_to = connect_to
         self._connect_s = connect_s
         self._stream_to = stream_to
         self._streams_first = streams_first
 
     def endpoint_for(self, source: FileSource) -> IStreamClientEndpoint | None:
         """The way to a source; None if there is none."""
-        host, port = source.address.host, source.address.port
         ways: list[IStreamClientEndpoint] = []
-        if port:
-            kind = TCP6ClientEndpoint if ip_address(host).version == 6 else TCP4ClientEndpoint
-            ways.append(kind(self._reactor, host, port, timeout=self._connect_s))
+        if source.address.port:
+            ways.append(self._connect_to(source.address, source.key or None, self._connect_s))
         if source.udp and self._stream_to is not None:
-            stream = self._stream_to(Address(host, source.udp), self._connect_s)
+            stream = self._stream_to(Address(source.address.host, source.udp), self._connect_s)
             if stream is not None:
                 ways.insert(0 if self._streams_first else len(ways), stream)
         if not ways:
             return None
-        return ways[0] if len(ways) == 1 else HeadStart(self._reactor, ways)
+        return ways[0] if len(ways) == 1 else HeadStart(self._clock, ways)
 
 
 @implementer(IStreamClientEndpoint)

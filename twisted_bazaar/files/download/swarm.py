@@ -18,7 +18,7 @@ from twisted_bazaar.errors import BazaarError, StorageError, TransferFailed, Wro
 from twisted_bazaar.files.chunks import EMPTY_DIGEST, Manifest
 from twisted_bazaar.files.content import IPart
 from twisted_bazaar.files.download.buffer_pool import BufferPool
-from twisted_bazaar.files.download.happy_eyeballs import HappyEyeballs, StreamTo
+from twisted_bazaar.files.download.happy_eyeballs import ConnectTo, HappyEyeballs, StreamTo
 from twisted_bazaar.files.download.manifest_trust import ManifestTrust
 from twisted_bazaar.files.download.manifest_vote import Head, head_of
 from twisted_bazaar.files.download.picker import Picker
@@ -40,10 +40,11 @@ _SAMPLES: Final = 11
 class Download:
     """One file on its way here.
 
-    @param reactor: time, timers and connections.
+    @param reactor: time and timers.
     @param part: where it goes; it is left open.
     @param own_key: the key of this node, which is no source.
     @param on_event: called with C{found}, C{dropped}, C{believed} or C{lied}, and details.
+    @param connect_to: what makes connections.
     @param stream_to: says where streams over datagrams can be opened; None for nowhere.
     @param streams_first: whether they are tried before connections.
     @ivar limits: how patient it is.
@@ -57,6 +58,7 @@ class Download:
         reactor: Any,
         rng: random.Random,
         part: IPart,
+        connect_to: ConnectTo,
         *,
         own_key: str | None = None,
         on_event: Callable[[str, Mapping[str, Any]], object] | None = None,
@@ -70,7 +72,7 @@ class Download:
         self._tell = on_event or (lambda event, details: None)
         self.limits: TransferLimits = limits or TransferLimits()
         self.ways_in: HappyEyeballs = HappyEyeballs(
-            reactor, self.limits.connect_s, stream_to, streams_first=streams_first
+            reactor, connect_to, self.limits.connect_s, stream_to, streams_first=streams_first
         )
         self._roster = SourceManager(reactor, self, part.digest, own_key, self._tell)
         self._sources = self._roster.sources

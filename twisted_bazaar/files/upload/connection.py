@@ -6,7 +6,6 @@ other end takes them, and larger the faster that is. Who gets a slot is its owne
 
 from __future__ import annotations
 
-import socket
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, Protocol
@@ -39,6 +38,7 @@ from twisted_bazaar.files.stream import ASKED_CODEC, Stream
 from twisted_bazaar.files.upload.choking import Progress
 from twisted_bazaar.files.upload.progress_watch import ProgressWatch, unsent_bytes
 from twisted_bazaar.files.upload.shared_rate import SharedRate
+from twisted_bazaar.system.unsent import keep_little_unsent
 from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import network_of
 from twisted_bazaar.wire.framing import FrameSplitter
@@ -53,21 +53,12 @@ _LONG_S: Final = 2.0
 # A reader that takes nothing for so long is gone, and so is a frame that does not end.
 _STUCK_S: Final = 20.0
 _GATHER_S: Final = 0.05
-# So much the system keeps of what it cannot send yet.
+# So much the system keeps of what it cannot send yet. Else it keeps megabytes for each who does not read, and says
+# that they have gone. What is under way is not bounded.
 _UNSENT_BYTES: Final = 256 << 10
 _ERRORS_TOLD: Final = 500
 # What is asked beyond that waits for the next turn of the reactor.
 _REQUESTS_A_TURN: Final = 64
-
-
-def _bound_unsent(transport: Any) -> None:
-    """Have the system keep little of what it cannot send yet.
-
-    Else it keeps megabytes for each who does not read, and says that they have gone. What is under way is not bounded.
-    """
-    handle = getattr(transport, "getHandle", None)
-    if handle is not None and hasattr(socket, "TCP_NOTSENT_LOWAT"):
-        handle().setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
 
 
 class ServingOwner(Protocol):
@@ -161,7 +152,7 @@ class UploadConnection(Stream):
         """Say what the file is made of."""
         super().connectionMade()
         self.idle_since = self.reactor.seconds()
-        _bound_unsent(self.transport)
+        keep_little_unsent(self.transport, _UNSENT_BYTES)
         self.transport.registerProducer(self, True)
         holdings = self.content.holdings
         is_whole = holdings.is_whole

@@ -10,9 +10,7 @@ asks it again then. So an idle link costs nothing and a busy one costs no timer 
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
@@ -31,6 +29,7 @@ from twisted_bazaar.errors import (
     NotNumbered,
     PeerError,
     UnknownMessage,
+    Unproven,
     WireError,
 )
 from twisted_bazaar.node.control import Disconnect, Ping, Pong, ThisIsMe, ThisIsYou
@@ -39,6 +38,7 @@ from twisted_bazaar.node.links.interfaces import LinkOwner
 from twisted_bazaar.node.links.keepalive import NEVER, Due
 from twisted_bazaar.node.links.states import NEXT, Event, Stage
 from twisted_bazaar.rate_limit import RateLimit
+from twisted_bazaar.system.unsent import keep_little_unsent
 from twisted_bazaar.values.addresses import Peer
 from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.framing import frame
@@ -119,6 +119,8 @@ class Link(TwistedProtocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone."""
+        if isinstance(reason.value, Unproven):
+            self.fail_opening(reason.value)
         self._happen(Event.LOST)
 
     # What the transport calls while it has more to send than the other end takes.
@@ -137,6 +139,12 @@ class Link(TwistedProtocol):
         """The connection is ending; the transport says so by C{connectionLost} as well."""
 
     # What the node calls.
+
+    @property
+    def proven_key(self) -> str | None:
+        """The key that the other end has proven; None where connections are not sealed."""
+        key: str | None = getattr(self.transport, "proven_key", None)
+        return key
 
     @property
     def is_congested(self) -> bool:
@@ -322,7 +330,7 @@ class Link(TwistedProtocol):
 
     def _begin_open(self) -> None:
         self._inbound.handshake_done()
-        _keep_little_unsent(self.transport)
+        keep_little_unsent(self.transport, _UNSENT_IN_KERNEL_BYTES)
         self._receive = self._receive_open
         self._deadline = self._open_deadline
         # Perhaps sooner than the greeting would have been late.
@@ -406,13 +414,6 @@ class Link(TwistedProtocol):
             return abort_at
         self.transport.abortConnection()
         return NEVER
-
-
-def _keep_little_unsent(transport: Any) -> None:
-    """Limit what the system takes for a connection to what it may send soon (C{TCP_NOTSENT_LOWAT})."""
-    if hasattr(transport, "getHandle") and hasattr(socket, "TCP_NOTSENT_LOWAT"):
-        with suppress(OSError):
-            transport.getHandle().setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_IN_KERNEL_BYTES)
 
 
 def _no_deadline(now: float) -> float:

@@ -16,7 +16,7 @@ from OpenSSL import SSL
 from twisted_bazaar.errors import InTheOpen, Unproven
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.security.certificate import key_in
-from twisted_bazaar.security.session import Session
+from twisted_bazaar.security.links.session import Session
 from twisted_bazaar.security.tls.contexts import ALPN, TlsContexts
 
 HANDSHAKE_BYTES: Final = 8 << 10

@@ -1,0 +1,1 @@
+"""Sealed connections on Twisted: a transport between that of the system and the protocol that it carries."""

@@ -1,0 +1,162 @@
+"""The security of a node's connections: sealed, or in the open. What listens and what connects goes through it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import (
+    IListeningPort,
+    IProtocol,
+    IProtocolFactory,
+    IReactorTime,
+    IStreamClientEndpoint,
+    IStreamServerEndpoint,
+)
+from twisted.internet.protocol import Factory
+from zope.interface import implementer
+
+from twisted_bazaar.errors import Unproven
+from twisted_bazaar.security.links.flusher import Flusher
+from twisted_bazaar.security.links.session import SessionMaker
+from twisted_bazaar.security.links.transport import Judge, SealedTransport
+from twisted_bazaar.wire.error import Error
+from twisted_bazaar.wire.framing import frame
+from twisted_bazaar.wire.message import Message
+
+
+class LinkSecurity(Protocol):
+    """How the connections of a node are secured."""
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether they are sealed, and keys proven."""
+
+    def seal_server(self, endpoint: IStreamServerEndpoint) -> IStreamServerEndpoint:
+        """What listens where an endpoint does."""
+
+    def seal_client(self, endpoint: IStreamClientEndpoint, key: str | None) -> IStreamClientEndpoint:
+        """What connects to where an endpoint does.
+
+        @param key: the one that has to be proven there; None for any.
+        """
+
+    def seal_named(self, endpoint: IStreamClientEndpoint) -> IStreamClientEndpoint:
+        """What connects to where an endpoint does that somebody has typed."""
+
+
+class InTheClear:
+    """Nothing is sealed and no key proven: for teaching, and for netcat."""
+
+    is_sealed: Final = False
+
+    def seal_server(self, endpoint: IStreamServerEndpoint) -> IStreamServerEndpoint:
+        """The same endpoint."""
+        return endpoint
+
+    def seal_client(self, endpoint: IStreamClientEndpoint, key: str | None) -> IStreamClientEndpoint:
+        """The same endpoint."""
+        return endpoint
+
+    def seal_named(self, endpoint: IStreamClientEndpoint) -> IStreamClientEndpoint:
+        """The same endpoint."""
+        return endpoint
+
+
+class Sealed:
+    """Every connection is sealed.
+
+    @param clock: says when a turn ends.
+    @param sessions: makes the session of each.
+    @param encode: encodes a message.
+    """
+
+    is_sealed: Final = True
+
+    def __init__(self, clock: IReactorTime, sessions: SessionMaker, encode: Callable[[Message], bytes]) -> None:
+        self._sessions = sessions
+        self._flusher = Flusher(clock)
+        self._encode = encode
+
+    def seal_server(self, endpoint: IStreamServerEndpoint) -> IStreamServerEndpoint:
+        """What listens where an endpoint does."""
+        return _SealedServerEndpoint(self, endpoint)
+
+    def seal_client(self, endpoint: IStreamClientEndpoint, key: str | None) -> IStreamClientEndpoint:
+        """What connects to where an endpoint does."""
+        return _SealedClientEndpoint(self, endpoint, anybody if key is None else only(key))
+
+    def seal_named(self, endpoint: IStreamClientEndpoint) -> IStreamClientEndpoint:
+        """What connects to where an endpoint does that somebody has typed."""
+        return _SealedClientEndpoint(self, endpoint, anybody)
+
+    def seal(self, protocol: IProtocol, judge: Judge, *, is_dialler: bool) -> SealedTransport:
+        """What carries a protocol over a connection."""
+        return SealedTransport(self._sessions(is_dialler), protocol, self._flusher, judge, self._refusal)
+
+    def _refusal(self) -> bytes:
+        """What is said to who speaks in the open."""
+        error = Error(code=Unproven.code, info="connections are sealed here, by TLS 1.3; --plain opens them")
+        return frame(self._encode(error))
+
+
+def anybody(key: str) -> None:
+    """Judge a key where any is welcome."""
+
+
+def only(wanted: str) -> Judge:
+    """Judge a key where one alone is wanted."""
+
+    def judge(key: str) -> None:
+        if key != wanted:
+            raise Unproven(f"it has the key {key[:16]}, and not {wanted[:16]}")
+
+    return judge
+
+
+class _SealedFactory(Factory):
+    noisy = False
+
+    def __init__(self, security: Sealed, factory: IProtocolFactory, judge: Judge, *, is_dialler: bool) -> None:
+        self._security = security
+        self._factory = factory
+        self._judge = judge
+        self._is_dialler = is_dialler
+
+    def doStart(self) -> None:
+        self._factory.doStart()
+
+    def doStop(self) -> None:
+        self._factory.doStop()
+
+    def buildProtocol(self, addr: Any) -> Any:
+        protocol = self._factory.buildProtocol(addr)
+        return None if protocol is None else self._security.seal(protocol, self._judge, is_dialler=self._is_dialler)
+
+
+@implementer(IStreamServerEndpoint)
+class _SealedServerEndpoint:
+    def __init__(self, security: Sealed, endpoint: IStreamServerEndpoint) -> None:
+        self._security = security
+        self._endpoint = endpoint
+
+    def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
+        return self._endpoint.listen(_SealedFactory(self._security, protocolFactory, anybody, is_dialler=False))
+
+
+@implementer(IStreamClientEndpoint)
+class _SealedClientEndpoint:
+    def __init__(self, security: Sealed, endpoint: IStreamClientEndpoint, judge: Judge) -> None:
+        self._security = security
+        self._endpoint = endpoint
+        self._judge = judge
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[Any]:
+        sealed = _SealedFactory(self._security, protocolFactory, self._judge, is_dialler=True)
+        connecting: Deferred[Any] = self._endpoint.connect(sealed)
+        return connecting.addCallback(_protocol_over)
+
+
+def _protocol_over(transport: SealedTransport) -> Any:
+    return transport.protocol

@@ -1,0 +1,241 @@
+"""A sealed transport: to the protocol above it the connection itself, to the connection a protocol.
+
+It does what a transport of Twisted does, and nothing more: writes and reads, pauses either way, ends politely or at
+once. What is written before the other end has proven its key waits; nothing that comes is handed up until then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import IPushProducer, ITCPTransport
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from twisted_bazaar.errors import InTheOpen, Unproven
+from twisted_bazaar.security.links.flusher import Flusher
+from twisted_bazaar.security.links.session import Session
+
+Judge = Callable[[str], None]
+"""Raises L{Unproven} if a key that was proven is not the one that has to be here."""
+
+# Beyond this it is sealed at once, and not at the end of the turn: it would only wait, and twice in memory.
+_GATHERED_BYTES: Final = 64 << 10
+
+
+@implementer(ITCPTransport, IPushProducer)
+class SealedTransport(Protocol):
+    """One connection, sealed.
+
+    @param session: seals it.
+    @param protocol: what it carries.
+    @param flusher: sends at the end of a turn.
+    @param judge: judges the key that the other end has proven.
+    @param refusal: what is said in the open to who speaks in the open.
+    @ivar protocol: what it carries; may be replaced at any time.
+    @ivar proven_key: the key that the other end has proven, 64 hexadecimal digits; None until it has.
+    """
+
+    transport: Any
+
+    def __init__(
+        self, session: Session, protocol: Any, flusher: Flusher, judge: Judge, refusal: Callable[[], bytes]
+    ) -> None:
+        self._session = session
+        self.protocol: Any = protocol
+        self._flusher = flusher
+        self._judge = judge
+        self._refusal = refusal
+        self.proven_key: str | None = None
+        self._unsent: list[bytes] = []
+        self._unsent_bytes = 0
+        self._has_producer = False
+        self.disconnecting: bool = False
+        self._failed: Failure | None = None
+
+    # What the connection calls.
+
+    def connectionMade(self) -> None:
+        """Begin to prove; the protocol above may write already."""
+        self._session.begin()
+        self._send_sealed()
+        self.protocol.makeConnection(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Open what came, and hand it up."""
+        if self._failed is not None:
+            return
+        try:
+            plain = self._session.receive(data)
+            if self.proven_key is None and self._session.proven_key is not None:
+                self._judge(self._session.proven_key)
+                self.proven_key = self._session.proven_key
+                # What the protocol has written meanwhile goes with the end of the handshake.
+                self.flush()
+        except Unproven as error:
+            self._fail(error)
+            return
+        if not plain:
+            self._send_sealed()
+            return
+        self._flusher.begin()
+        try:
+            self.protocol.dataReceived(plain)
+        finally:
+            self._flusher.flush()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The connection is gone; a cut is told from an end."""
+        self._forget_unsent()
+        if self._failed is not None:
+            reason = self._failed
+        elif reason.check(ConnectionDone) and self.proven_key is not None and not self._session.is_ended:
+            reason = Failure(ConnectionLost("it was cut before the other end said that nothing more comes"))
+        protocol, self.protocol = self.protocol, None
+        if protocol is not None:
+            protocol.connectionLost(reason)
+
+    # What the protocol calls.
+
+    def write(self, data: bytes) -> None:
+        """Send bytes at the end of this turn, with whatever else is written until then."""
+        if self.disconnecting or not self.connected:
+            return
+        if not self._unsent:
+            self._flusher.enqueue(self)
+        self._unsent.append(data)
+        self._unsent_bytes += len(data)
+        if self._unsent_bytes >= _GATHERED_BYTES:
+            self.flush()
+
+    def writeSequence(self, data: Iterable[bytes]) -> None:
+        """Send some bytes after each other."""
+        self.write(b"".join(data))
+
+    def loseConnection(self) -> None:
+        """End once everything is sent, and whoever produces has ended."""
+        self.disconnecting = True
+        if not self._has_producer:
+            self._end()
+
+    def abortConnection(self) -> None:
+        """Cut the connection, and drop what is unsent."""
+        self.disconnecting = True
+        self._forget_unsent()
+        self.transport.abortConnection()
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """Have the connection tell who produces when it has more to send than the other end takes."""
+        self._has_producer = True
+        self.transport.registerProducer(producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        """Nobody produces any more."""
+        self._has_producer = False
+        self.transport.unregisterProducer()
+        if self.disconnecting:
+            self._end()
+
+    def pauseProducing(self) -> None:
+        """Read nothing for now."""
+        self.transport.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """Read on."""
+        self.transport.resumeProducing()
+
+    def stopProducing(self) -> None:
+        """Read nothing any more."""
+        self.loseConnection()
+
+    def loseWriteConnection(self) -> None:
+        """Nothing here ends one way alone."""
+        self.loseConnection()
+
+    def getPeer(self) -> Any:
+        """Where it leads to."""
+        return self.transport.getPeer()
+
+    def getHost(self) -> Any:
+        """Where this end of it is."""
+        return self.transport.getHost()
+
+    def getTcpNoDelay(self) -> bool:
+        """Whether small packets go at once."""
+        return bool(self.transport.getTcpNoDelay())
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """Say whether small packets go at once."""
+        self.transport.setTcpNoDelay(enabled)
+
+    def getTcpKeepAlive(self) -> bool:
+        """Whether the system asks now and then if the other end is there."""
+        return bool(self.transport.getTcpKeepAlive())
+
+    def setTcpKeepAlive(self, enabled: bool) -> None:
+        """Say whether the system asks now and then if the other end is there."""
+        self.transport.setTcpKeepAlive(enabled)
+
+    # What some ask for that not every connection has; those have an AttributeError here too.
+
+    @property
+    def bufferSize(self) -> int:
+        """What is read at once, and held unsent before the connection asks for a pause; bytes."""
+        return int(self.transport.bufferSize)
+
+    @bufferSize.setter
+    def bufferSize(self, size_bytes: int) -> None:
+        self.transport.bufferSize = size_bytes
+
+    @property
+    def SEND_LIMIT(self) -> int:
+        """What is given to the system at once; bytes."""
+        return int(self.transport.SEND_LIMIT)
+
+    @SEND_LIMIT.setter
+    def SEND_LIMIT(self, size_bytes: int) -> None:
+        self.transport.SEND_LIMIT = size_bytes
+
+    @property
+    def getHandle(self) -> Any:
+        """Gives the socket."""
+        return self.transport.getHandle
+
+    # What the flusher calls.
+
+    def flush(self) -> None:
+        """Seal and send what was written, as soon as the other end has proven its key."""
+        if self.proven_key is not None and self._unsent:
+            plain = self._unsent[0] if len(self._unsent) == 1 else b"".join(self._unsent)
+            self._forget_unsent()
+            self._session.send(plain)
+        self._send_sealed()
+
+    # Inside.
+
+    def _send_sealed(self) -> None:
+        while sealed := self._session.outgoing():
+            self.transport.write(sealed)
+
+    def _forget_unsent(self) -> None:
+        self._unsent = []
+        self._unsent_bytes = 0
+
+    def _end(self) -> None:
+        self.flush()
+        self._session.end()
+        self._send_sealed()
+        self.transport.loseConnection()
+
+    def _fail(self, error: Unproven) -> None:
+        """The other end is not who it has to be, or nobody knows who speaks: tell it, and hear no more."""
+        self._failed = Failure(error)
+        self._forget_unsent()
+        self.disconnecting = True
+        if isinstance(error, InTheOpen):
+            self.transport.write(self._refusal())
+        self._send_sealed()
+        self.transport.loseConnection()
