@@ -216,6 +216,7 @@ class SimulatedNetwork:
     paused, crashed and have their disks fail.
 
     @param seed: decides everything that chance decides.
+    @param sealed: whether connections are sealed, by a stand-in for TLS; then nobody can be played by hand.
     @ivar network: the machines and the ways between them.
     @ivar nodes: those that run, in the order in which they were added.
     @ivar events: what nodes reported: the node, the event, its details.
@@ -223,14 +224,14 @@ class SimulatedNetwork:
     @ivar datagrams: every message sent by datagram: the sender's id, the address, the message.
     """
 
-    def __init__(self, seed: int = 1) -> None:
+    def __init__(self, seed: int = 1, *, sealed: bool = False) -> None:
         self.network: Network = Network(seed, Conditions(latency_s=_LATENCY_S))
         self.nodes: list[Node] = []
         self.events: list[tuple[Node, str, dict[str, Any]]] = []
         self.traffic: list[tuple[int, int | None, Message]] = []
         self.datagrams: list[tuple[int, Address, Message]] = []
         self.tracker_address: Address | None = None
-        self._cluster = Cluster(self.network)
+        self._cluster = Cluster(self.network, sealed=sealed)
         self._cluster.observe(_Record(self))
         self._members: dict[Node, Member] = {}
         self._left_by_stopped: list[object] = []

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.security.links.session import Session
 
-DIALLER, ACCEPTER = (KeyPair.from_seed(bytes([number]) * 32) for number in (1, 2))
+DIALLER, ACCEPTER, MALLORY = (KeyPair.from_seed(bytes([number]) * 32) for number in (1, 2, 3))
 
 Tamper = Callable[[bytes], bytes]
 

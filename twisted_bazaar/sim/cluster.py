@@ -22,7 +22,9 @@ from twisted_bazaar.interfaces import IRole
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.plugin import declare_messages
+from twisted_bazaar.security.links.link_security import InTheClear, LinkSecurity, Sealed
 from twisted_bazaar.sim.engine.hosts import Host, Network
+from twisted_bazaar.sim.stand_in_session import UsedNonces, stand_in_sessions
 from twisted_bazaar.values.addresses import Address, Peer
 from twisted_bazaar.wire.message import NO_ID, Message
 
@@ -219,6 +221,7 @@ class Member:
             datagram_trace=self._trace_datagram,
             make_streams=None if transfer is None else transfer.streams,
             streams_first=transfer is not None and transfer.comes_first,
+            security=cluster.security_of(self, key),
         )
 
     def _key(self, rng: random.Random) -> KeyPair:
@@ -262,14 +265,16 @@ class Cluster:
     """Members on one network.
 
     @param network: where they are.
+    @param sealed: whether their connections are sealed, by a stand-in for TLS.
     @ivar members: by name, in the order in which they were added.
     @ivar tracker: the one that hands out ids, if there is one.
     @ivar tracker_address: where those that are started from now on look for their tracker.
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, *, sealed: bool = True) -> None:
         declare_messages()
         self.network = network
+        self._used_nonces = UsedNonces() if sealed else None
         self.members: dict[str, Member] = {}
         self.observers: list[Observer] = []
         # Only those that look at messages: there are very many of these.
@@ -321,6 +326,13 @@ class Cluster:
         """Who else runs on the machine of a member."""
         here = self._on_machine[member.host.name]
         return [other for other in here if other is not member and other.node is not None]
+
+    def security_of(self, member: Member, key: KeyPair) -> LinkSecurity:
+        """What seals the connections of a member that is being started."""
+        if self._used_nonces is None:
+            return InTheClear()
+        rng = random.Random(f"{self.network.seed}/{member.name}/{member.starts}/sessions")
+        return Sealed(member.host, stand_in_sessions(key, rng, self._used_nonces))
 
     def note(self, event: str, **details: Any) -> None:
         """Tell the observers of something that happened to machines or ways."""

@@ -33,6 +33,11 @@ class Flusher:
             self._turn.set(0)
         self._waiting[transport] = None
 
+    def dequeue(self, transport: Flushed) -> None:
+        """Nothing of it waits any more."""
+        if self._waiting.pop(transport, transport) is None and not self._waiting:
+            self._turn.cancel()
+
     def begin(self) -> None:
         """Bytes have come for some connection: what is written because of them goes when they are dealt with."""
         self._is_receiving = True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from twisted.internet.defer import Deferred
@@ -21,9 +20,9 @@ from twisted_bazaar.errors import Unproven
 from twisted_bazaar.security.links.flusher import Flusher
 from twisted_bazaar.security.links.session import SessionMaker
 from twisted_bazaar.security.links.transport import Judge, SealedTransport
+from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.framing import frame
-from twisted_bazaar.wire.message import Message
 
 
 class LinkSecurity(Protocol):
@@ -69,15 +68,13 @@ class Sealed:
 
     @param clock: says when a turn ends.
     @param sessions: makes the session of each.
-    @param encode: encodes a message.
     """
 
     is_sealed: Final = True
 
-    def __init__(self, clock: IReactorTime, sessions: SessionMaker, encode: Callable[[Message], bytes]) -> None:
+    def __init__(self, clock: IReactorTime, sessions: SessionMaker) -> None:
         self._sessions = sessions
         self._flusher = Flusher(clock)
-        self._encode = encode
 
     def seal_server(self, endpoint: IStreamServerEndpoint) -> IStreamServerEndpoint:
         """What listens where an endpoint does."""
@@ -98,7 +95,7 @@ class Sealed:
     def _refusal(self) -> bytes:
         """What is said to who speaks in the open."""
         error = Error(code=Unproven.code, info="connections are sealed here, by TLS 1.3; --plain opens them")
-        return frame(self._encode(error))
+        return frame(Codec().encode(error))
 
 
 def anybody(key: str) -> None:

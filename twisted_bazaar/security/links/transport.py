@@ -92,7 +92,7 @@ class SealedTransport(Protocol):
         self._forget_unsent()
         if self._failed is not None:
             reason = self._failed
-        elif reason.check(ConnectionDone) and self.proven_key is not None and not self._session.is_ended:
+        elif reason.check(ConnectionDone) and self._is_cut:
             reason = Failure(ConnectionLost("it was cut before the other end said that nothing more comes"))
         protocol, self.protocol = self.protocol, None
         if protocol is not None:
@@ -216,13 +216,20 @@ class SealedTransport(Protocol):
 
     # Inside.
 
+    @property
+    def _is_cut(self) -> bool:
+        """Whether it ends though neither end has said so."""
+        return self.proven_key is not None and not self.disconnecting and not self._session.is_ended
+
     def _send_sealed(self) -> None:
         while sealed := self._session.outgoing():
             self.transport.write(sealed)
 
     def _forget_unsent(self) -> None:
-        self._unsent = []
-        self._unsent_bytes = 0
+        if self._unsent:
+            self._unsent = []
+            self._unsent_bytes = 0
+            self._flusher.dequeue(self)
 
     def _end(self) -> None:
         self.flush()
