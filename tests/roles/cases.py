@@ -27,15 +27,18 @@ def key_of(node_id: int) -> KeyPair:
 
 @define
 class TellingNode(FakeNode):
-    """A node that keeps which events stay out of the log."""
+    """A node that keeps which events stay out of the log, and what is said of the others."""
 
     quiet: list[tuple[str, dict[str, Any]]] = field(factory=list)
+    words: dict[str, str] = field(factory=dict)
 
     def report(self, event: str, sentence: str | None, **details: Any) -> None:
         """Keep an event."""
         super().report(event, sentence, **details)
         if sentence is None:
             self.quiet.append((event, details))
+        else:
+            self.words[event] = sentence
 
 
 class BuyerTestCase(SynchronousTestCase):

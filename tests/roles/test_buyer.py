@@ -471,12 +471,20 @@ class RestartTests(BuyerTestCase):
         self.begin()
         self.assertEqual((self.node.flooded, self.node.clock.getDelayedCalls()), ([], []))
 
+    def test_needs_nobody(self) -> None:
+        """With everything bought before it is done, whether anybody can be reached or not."""
+        self.begin(label="week 47")
+        self.buy(1, 7)
+        buyer = self.begin(is_linked=False, once_s=8.0, label="week 47")
+        self.assertEqual(self.successResultOf(buyer.finished), ExitStatus.DONE)
+
     def test_wants_less_and_more(self) -> None:
         """Who says another number the next time wants that many in all."""
         self.begin(Want("apple", 2))
         self.buy(1, 7, quantity=2)
         self.begin(Want("apple", 1))
         self.assertEqual(self.node.flooded, [])
+        self.assertIn("when more was wanted than now", self.node.words["had"])
         self.begin(Want("apple", 5))
         self.assertEqual([search.quantity for search in self.node.flooded], [3])
 

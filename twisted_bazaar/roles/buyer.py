@@ -233,7 +233,8 @@ class Buyer(Role):
         backoff = Backoff(self.node.rng, _FIRST_PAUSE_S, _LONGEST_PAUSE_S)
         await _until(self._resumed)
         await self._take_up(want)
-        await _until(self._joined)
+        if want.missing:
+            await _until(self._joined)
         while want.missing:
             before = want.missing
             offers = await self._search.find(want.item, want.missing, partial(self._is_wanted, want))
@@ -256,11 +257,14 @@ class Buyer(Role):
         want.number = row.number
         want.bought = sum(record.quantity for record in records if is_sold(record))
         taken_back = sum(each.quantity for each in records if each.withdrawal is not None and not is_sold(each))
-        want.quantity = max(want.bought, want.quantity - taken_back)
+        wanted = want.quantity - taken_back
+        want.quantity = max(want.bought, wanted)
         if want.bought:
             self.node.report(
                 "had",
-                "{bought} {item} of {quantity} bought before",
+                "{bought} {item} of {quantity} bought before"
+                if want.bought <= wanted
+                else "{bought} {item} bought before, when more was wanted than now: there is nothing to buy",
                 item=want.item,
                 bought=want.bought,
                 quantity=want.quantity,
