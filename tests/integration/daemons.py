@@ -161,15 +161,18 @@ class Daemons:
     """All daemons of one test, which keep their state in a directory of the test. Leaving it ends them, the last first.
 
     @param directory: where they run.
+    @param sealed: whether they seal their connections; else those who are played by hand can join them.
     @ivar environment: what tells them, and the commands that ask them, where their state is.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, sealed: bool = False) -> None:
         self._directory = directory
         self._running: list[Daemon] = []
         # Not below the directory of the test: sockets have short names.
         self._states = tempfile.TemporaryDirectory(prefix="bz-")
         self.environment = {"XDG_STATE_HOME": self._states.name}
+        if not sealed:
+            self.environment["BAZAAR_PLAIN"] = "true"
 
     @property
     def states(self) -> Path:

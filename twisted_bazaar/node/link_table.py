@@ -24,7 +24,6 @@ from twisted_bazaar.errors import (
     PeerError,
     ReachedItself,
     ReachedTracker,
-    Unproven,
     Unreachable,
 )
 from twisted_bazaar.identity.keys import KeyPair
@@ -250,7 +249,7 @@ class LinkTable:
         """
         seen_host = _host_of(link.transport.getPeer()) if link.dialled else link.host
         if isinstance(greeting, ThisIsMe) and link.proven_key not in (None, greeting.key):
-            raise Unproven("the key in the greeting is not the one that was proven")
+            raise PeerError("the key in the greeting is not the one that was proven")
         if isinstance(greeting, ThisIsYou):
             if not link.to_tracker:
                 raise ReachedTracker("a tracker's answer, where a node was expected")

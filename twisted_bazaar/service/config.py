@@ -43,6 +43,7 @@ class NodeConfig:
     @ivar state: the directory of what outlives the process; None for nothing.
     @ivar events: the path of a file for all that happens; None for none.
     @ivar transfer: how it transfers files.
+    @ivar is_plain: whether its connections are in the open.
     """
 
     limits: Limits = field(factory=Limits)
@@ -55,6 +56,7 @@ class NodeConfig:
     state: StateDirectory | None = None
     events: str | None = None
     transfer: Transfer = field(factory=Transfer)
+    is_plain: bool = False
 
 
 def read_config(
@@ -95,6 +97,7 @@ def read_config(
         state,
         options.get("events"),
         transfer,
+        bool(options.get("plain")),
     )
 
 

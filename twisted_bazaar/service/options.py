@@ -58,6 +58,11 @@ EVENTS: Final = Option(
     "events", "A file that gets one JSON line for each event and each message sent.", "FILE", group=KEEPING
 )
 LISTEN: Final = Option("listen", "Where to take connections.", "ENDPOINT", short="l", group=LINKS)
+PLAIN: Final = Option(
+    "plain",
+    "Neither seal connections nor prove keys: for teaching, and for netcat. Never taken up by itself.",
+    group=LINKS,
+)
 ADVERTISE: Final = Option(
     "advertise",
     "Where others reach this node, if not where it listens.",

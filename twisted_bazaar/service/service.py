@@ -21,6 +21,9 @@ from twisted_bazaar.interfaces import IRegistrar, IRole
 from twisted_bazaar.journal import Journal, entering_all, id_keeper, open_events
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.plugin import declare_messages, load_roles
+from twisted_bazaar.security.known_keys import KnownKeys
+from twisted_bazaar.security.links.link_security import InTheClear, LinkSecurity, Sealed
+from twisted_bazaar.security.tls.tls_session import tls_sessions
 from twisted_bazaar.service.config import NodeConfig
 from twisted_bazaar.service.process import exit_with, expect_many_objects
 from twisted_bazaar.state import SOCKET
@@ -112,6 +115,8 @@ class NodeService(Service):
         if config.state is not None:
             config.state.note_start()
         self._is_open = True
+        if config.is_plain:
+            self.log.warn("connections are in the open: whoever sees them reads them, and no key is proven (--plain)")
         if config.listen is not None:
             self._tell_room()
 
@@ -163,6 +168,7 @@ class NodeService(Service):
             "key": node.key.public,
             "bazaar": node.bazaar,
             "udp": node.udp_port,
+            "sealed": node.is_sealed,
             "held_bytes": node.held_bytes,
             "links": [{"id": peer.id, "key": peer.key, "address": str(peer.address)} for peer in node.peers()],
         }
@@ -200,6 +206,10 @@ def build_node(config: NodeConfig, roles: Sequence[IRole], reactor: Any, *journa
     events = open_events(config.events, reactor.seconds)
     state = config.state
     rng = random.SystemRandom()
+    key = KeyPair.generate(rng) if state is None else state.key(rng)
+    security: LinkSecurity = InTheClear()
+    if not config.is_plain:
+        security = Sealed(reactor, tls_sessions(key), KnownKeys(state).judge_at)
     told = [*journals, *([events.enter] if events else [])]
     if state is not None and not any(IRegistrar.providedBy(role) for role in roles):
         # Who hands out ids reports those of others.
@@ -207,7 +217,7 @@ def build_node(config: NodeConfig, roles: Sequence[IRole], reactor: Any, *journa
     return Node(
         reactor,
         rng,
-        KeyPair.generate(rng) if state is None else state.key(rng),
+        key,
         roles,
         former_id=NO_ID if state is None else state.former_id,
         bazaar=config.bazaar,
@@ -219,4 +229,5 @@ def build_node(config: NodeConfig, roles: Sequence[IRole], reactor: Any, *journa
         datagram_trace=events.trace_datagram if events else None,
         make_streams=config.transfer.streams,
         streams_first=config.transfer.comes_first,
+        security=security,
     )

@@ -9,6 +9,8 @@ from twisted.internet.endpoints import clientFromString, serverFromString
 from twisted.internet.interfaces import IStreamClientEndpoint, IStreamServerEndpoint
 
 from twisted_bazaar.errors import UsageError
+from twisted_bazaar.security.known_keys import split_pin
+from twisted_bazaar.security.links.link_security import PinnedEndpoint
 from twisted_bazaar.settings.endpoint_faults import client_fault, server_fault
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.wire.message import check_host
@@ -46,7 +48,7 @@ UdpPlace = tuple[str, int]
 def client_endpoint(
     reactor: Any, text: str | None, option: str, such_as: str = UsualPort.TRACKER.to_connect
 ) -> IStreamClientEndpoint | None:
-    """The endpoint to connect to that an option names; None for nowhere.
+    """The endpoint to connect to that an option names, with the key pinned there if any; None for nowhere.
 
     @param such_as: what it may be, for the error.
     @raise UsageError: it is no endpoint.
@@ -54,11 +56,15 @@ def client_endpoint(
     if text is None or text == NOWHERE:
         return None
     try:
+        text, key = split_pin(text)
+    except ValueError as error:
+        raise UsageError(f"{option} {text!r}: {error}") from None
+    try:
         endpoint: IStreamClientEndpoint = clientFromString(reactor, text)
         _check_port(getattr(endpoint, "_port", 0))
     except _UNREADABLE:
         raise UsageError(f"{option} {text!r}: {client_fault(text, such_as)}") from None
-    return endpoint
+    return endpoint if key is None else PinnedEndpoint(endpoint, key)
 
 
 def server_endpoint(reactor: Any, text: str) -> IStreamServerEndpoint | None:

@@ -38,6 +38,7 @@ from twisted_bazaar.service.options import (
     MAX_LINKS,
     MIN_LINKS,
     NAME,
+    PLAIN,
     STATE,
     TRACKER,
     TRANSFER,
@@ -64,7 +65,7 @@ _LISTEN: Final = evolve(
     help="Where to take connections, or none; tcp:0 is open to other machines.",
     default="tcp:0:interface=127.0.0.1",
 )
-_LINKS: Final = (ADVERTISE, TRACKER, CONNECT, MIN_LINKS, MAX_LINKS, LIMIT)
+_LINKS: Final = (ADVERTISE, PLAIN, TRACKER, CONNECT, MIN_LINKS, MAX_LINKS, LIMIT)
 _AFTER: Final = (STATE, NAME, EPHEMERAL, EVENTS, CONFIG_OPTION, UDP, *TRANSFER)
 
 

@@ -23,6 +23,7 @@ from twisted_bazaar.service.options import (
     LISTEN,
     MAX_LINKS,
     NAME,
+    PLAIN,
     STATE,
 )
 from twisted_bazaar.service.service import build_service
@@ -47,6 +48,7 @@ class Options(DaemonOptions):
             default=UsualPort.TRACKER.to_listen,
         ),
         ADVERTISE,
+        PLAIN,
         evolve(MAX_LINKS, shown=f"{LIMITS['max_links']:,}, or as many as the files that it may open allow"),
         LIMIT,
         *tracker.OPTIONS,

@@ -16,7 +16,7 @@ def node_for(join_s: float = 10.0, **options: Any) -> EphemeralNode:
 
     @param options: as they are typed, with C{_} for C{-}.
     """
-    return EphemeralNode.read(OptionValues.of(GET, **options), join_s)
+    return EphemeralNode.read(OptionValues.of(GET, plain=True, **options), join_s)
 
 
 def asked_at(via: str, *places: str) -> Availability:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from twisted.internet.defer import Deferred
@@ -20,9 +21,32 @@ from twisted_bazaar.errors import Unproven
 from twisted_bazaar.security.links.flusher import Flusher
 from twisted_bazaar.security.links.session import SessionMaker
 from twisted_bazaar.security.links.transport import Judge, SealedTransport
+from twisted_bazaar.values.addresses import text_of_endpoint
 from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.framing import frame
+
+JudgeAt = Callable[[str, str | None], Judge]
+"""Gives what judges the key at an address that somebody has typed; the second is the key that is pinned there."""
+
+
+@implementer(IStreamClientEndpoint)
+class PinnedEndpoint:
+    """An endpoint at which one key alone may be.
+
+    @ivar key: that key, 64 hexadecimal digits.
+    """
+
+    def __init__(self, endpoint: IStreamClientEndpoint, key: str) -> None:
+        self._endpoint = endpoint
+        self.key = key
+        # What it is called by.
+        self._host, self._port = getattr(endpoint, "_host", None), getattr(endpoint, "_port", None)
+        self._path = getattr(endpoint, "_path", None)
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[Any]:
+        """Connect."""
+        return self._endpoint.connect(protocolFactory)
 
 
 class LinkSecurity(Protocol):
@@ -68,13 +92,16 @@ class Sealed:
 
     @param clock: says when a turn ends.
     @param sessions: makes the session of each.
+    @param judge_at: gives what judges the key at an address that somebody has typed, and the key pinned there if any;
+        None for anybody, but for pinned ones.
     """
 
     is_sealed: Final = True
 
-    def __init__(self, clock: IReactorTime, sessions: SessionMaker) -> None:
+    def __init__(self, clock: IReactorTime, sessions: SessionMaker, judge_at: JudgeAt | None = None) -> None:
         self._sessions = sessions
         self._flusher = Flusher(clock)
+        self._judge_at = judge_at or _pinned_only
 
     def seal_server(self, endpoint: IStreamServerEndpoint) -> IStreamServerEndpoint:
         """What listens where an endpoint does."""
@@ -86,7 +113,8 @@ class Sealed:
 
     def seal_named(self, endpoint: IStreamClientEndpoint) -> IStreamClientEndpoint:
         """What connects to where an endpoint does that somebody has typed."""
-        return _SealedClientEndpoint(self, endpoint, anybody)
+        pinned = endpoint.key if isinstance(endpoint, PinnedEndpoint) else None
+        return _SealedClientEndpoint(self, endpoint, self._judge_at(text_of_endpoint(endpoint), pinned))
 
     def seal(self, protocol: IProtocol, judge: Judge, *, is_dialler: bool) -> SealedTransport:
         """What carries a protocol over a connection."""
@@ -100,6 +128,10 @@ class Sealed:
 
 def anybody(key: str) -> None:
     """Judge a key where any is welcome."""
+
+
+def _pinned_only(where: str, pinned: str | None) -> Judge:
+    return anybody if pinned is None else only(pinned)
 
 
 def only(wanted: str) -> Judge:

@@ -12,7 +12,7 @@ from twisted_bazaar.cli.commands.options import DIGEST, JSON, OUTPUT, OVERWRITE
 from twisted_bazaar.cli.terminal.process import hold_back_log
 from twisted_bazaar.plugin import loaded_methods
 from twisted_bazaar.roles.fetcher import UPLOAD_RATE, UPLOAD_SLOTS
-from twisted_bazaar.service.options import ADVERTISE, EPHEMERAL, FINDING, LISTEN, STATE, TRANSFER, UDP
+from twisted_bazaar.service.options import ADVERTISE, EPHEMERAL, FINDING, LISTEN, PLAIN, STATE, TRANSFER, UDP
 from twisted_bazaar.settings.option import Option, whole_number
 
 _USUAL_TIMEOUT: Final = "60"
@@ -38,6 +38,7 @@ _A_FREE_PORT: Final = f"a free port; other machines reach it only if {_ASKED} na
 _SERVING: Final = (
     evolve(LISTEN, help="Where to take connections, or none.", shown=_A_FREE_PORT, short=None),
     ADVERTISE,
+    PLAIN,
     evolve(UDP, shown="none; a free port if one of the following options is given"),
     *TRANSFER,
 )
@@ -67,6 +68,7 @@ SEARCH: Final = (
     Option("most", "Show so many at most.", "N", "100", read=whole_number(1, _MOST)),
     evolve(JSON, help="Print a JSON list, an object for each file."),
     *_JOINING,
+    PLAIN,
 )
 SHARE: Final = (
     evolve(UPLOAD_SLOTS, help="How many uploads go on at once."),

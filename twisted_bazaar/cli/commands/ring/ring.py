@@ -21,7 +21,7 @@ from twisted_bazaar.errors import UsageError
 from twisted_bazaar.exit_status import WRONG_OPTION, Ending, ExitStatus
 from twisted_bazaar.roles.ring.options import JOIN
 from twisted_bazaar.roles.ring_peer import OPTIONS as RING_PEER_OPTIONS
-from twisted_bazaar.service.options import ADVERTISE, EPHEMERAL, LISTEN, NAME, STATE, TRANSFER, UDP
+from twisted_bazaar.service.options import ADVERTISE, EPHEMERAL, LISTEN, NAME, PLAIN, STATE, TRANSFER, UDP
 from twisted_bazaar.settings.option import Option, OptionValues
 from twisted_bazaar.state import StateDirectory, state_path
 
@@ -41,6 +41,7 @@ OPTIONS: Final = (
     evolve(EPHEMERAL, help="Keep nothing. So it is without --state and --name, too."),
     evolve(LISTEN, default=_HERE, shown="a free port, for this machine only", short=None),
     ADVERTISE,
+    PLAIN,
     evolve(UDP, shown="the port of --listen, or a free one"),
     *TRANSFER,
 )
