@@ -33,6 +33,6 @@ class LinksPageTests(SynchronousTestCase):
 
     def test_limits(self) -> None:
         """Both limits are those of the code."""
-        told = [row["Limit"] for row in table_with(section(PAGE, "Limits"), "Limit")]
+        told = [row["Limit"] for row in table_with(section(PAGE, "Limits"), "What", "Limit")]
         limits = Limits()
         self.assertEqual(told, [str(HANDSHAKE_BYTES), f"{limits.handshake_s + limits.grace_s:g} s"])
