@@ -64,11 +64,19 @@ def bare_server(kind: str) -> Iterator[Server]:
 
 @contextmanager
 def daemon(words: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """Run one of this project's daemons as a user does.
+    """Run one of this project's daemons as a user does, in the open: those who are measured beside it are so too.
 
     @param words: the command line after C{twistd -n}.
     """
-    command = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile=", *words]
+    command = [
+        sys.executable,
+        "-c",
+        "from twisted.scripts.twistd import run; run()",
+        "-n",
+        "--pidfile=",
+        *words,
+        "--plain",
+    ]
     with tempfile.TemporaryFile() as log, _process(command, stdout=log, stderr=subprocess.STDOUT) as process:
         try:
             yield process

@@ -172,7 +172,7 @@ class RingNodes:
         from twisted_bazaar.service.service import build_node
 
         role = RingPeer(f"tcp:{LOOPBACK}:{port}" if port else None)
-        node = build_node(NodeConfig(Limits(min_links=0)), [role], self._reactor)
+        node = build_node(NodeConfig(Limits(min_links=0), is_plain=True), [role], self._reactor)
         self._roles.append(role)
         self._nodes.append(node)
         await node.start(TCP4ServerEndpoint(self._reactor, 0, interface=LOOPBACK), None, (LOOPBACK, 0))

@@ -176,11 +176,11 @@ class Stage:
         return self.launch(*words, *LISTEN, descriptors=descriptors).wait_until_it_listens()
 
     def launch(self, *words: str, descriptors: int | None = None, is_pinned: bool = True) -> Victim:
-        """Start a daemon, and wait for nothing.
+        """Start a daemon that speaks in the open, as attackers do, and wait for nothing.
 
         @param is_pinned: whether it runs on the victim's core alone.
         """
-        victim = Victim(self.folder(), *words)
+        victim = Victim(self.folder(), *words, "--plain")
         self._ending.callback(victim.end)
         if is_pinned:
             os.sched_setaffinity(victim.pid, {self.cores.victim})

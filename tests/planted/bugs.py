@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from tests.planted import files, network, strangers, trade
+from tests.planted import files, links, network, strangers, trade
 from tests.planted.bug import Bug
 
 BUGS: Final[Mapping[int, Sequence[Bug]]] = {
@@ -13,6 +13,7 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
     **network.BUGS,
     **files.BUGS,
     **strangers.BUGS,
+    **links.BUGS,
 }
 
 

@@ -1,0 +1,92 @@
+"""Bugs of promise 12: links that are to somebody else than they say, or that somebody else reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from tests.planted.bug import Bug, bug
+
+_SESSION: Final = "security/tls/tls_session.py"
+_IMPOSTERS: Final = "security/tls/test_tls_session.py::ImposterTests::"
+_TRANSPORT: Final = "security/links/test_sealed_transport.py::SealedTransportTests::"
+_NODES: Final = "security/links/test_sealed_nodes.py::SealedNodeTests::"
+_KNOWN: Final = "security/test_known_keys.py::KnownKeysTests::"
+
+BUGS: Final[Mapping[int, Sequence[Bug]]] = {
+    12: (
+        bug(
+            "a key that nobody owns",
+            "security/test_certificate.py",
+            ("security/certificate.py", "crypto_sign_ed25519_pk_to_curve25519(raw)", "pass"),
+        ),
+        bug(
+            "a verdict by what stands above the leaf",
+            f"{_IMPOSTERS}test_stolen_certificate",
+            (
+                _SESSION,
+                "leaf = self._ssl.get_peer_certificate(as_cryptography=True)",
+                "leaf = (self._ssl.get_peer_cert_chain(as_cryptography=True) or [None])[-1]",
+            ),
+        ),
+        bug(
+            "one that goes on without a common name",
+            f"{_IMPOSTERS}test_other_words",
+            (_SESSION, "if self._ssl.get_alpn_proto_negotiated() != ALPN:", "if False:"),
+        ),
+        bug(
+            "certificates that nobody asks for",
+            f"{_IMPOSTERS}test_no_certificate",
+            ("security/tls/contexts.py", "SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT", "SSL.VERIFY_PEER"),
+            (_SESSION, 'raise Unproven("it has shown no certificate")', "return ''"),
+        ),
+        bug(
+            "a handshake without an end",
+            f"{_IMPOSTERS}test_long_certificate",
+            (_SESSION, "HANDSHAKE_BYTES: Final = 8 << 10", "HANDSHAKE_BYTES: Final = 8 << 20"),
+        ),
+        bug(
+            "older versions of TLS",
+            f"{_IMPOSTERS}test_older_tls",
+            ("security/tls/contexts.py", "    context.set_min_proto_version(SSL.TLS1_3_VERSION)\n", ""),
+        ),
+        bug(
+            "whoever answers where a key was wanted",
+            f"{_TRANSPORT}test_wanted_key",
+            ("security/links/link_security.py", "if key != wanted:", "if False:"),
+        ),
+        bug(
+            "a cut that passes for an end",
+            f"{_TRANSPORT}test_cut",
+            ("security/links/transport.py", "elif reason.check(ConnectionDone) and self._is_cut:", "elif False:"),
+        ),
+        bug(
+            "a greeting under somebody else's key",
+            f"{_NODES}test_other_key",
+            (
+                "node/link_table.py",
+                "if isinstance(greeting, ThisIsMe) and link.proven_key not in (None, greeting.key):",
+                "if False:",
+            ),
+        ),
+        bug(
+            "another key at an address that is known",
+            f"{_KNOWN}test_first",
+            ("security/known_keys.py", "if pinned is None and known not in (None, key):", "if False:"),
+        ),
+        bug(
+            "a pin that is not looked at",
+            f"{_KNOWN}test_pinned",
+            ("security/known_keys.py", "if pinned is not None and key != pinned:", "if False:"),
+        ),
+        bug(
+            "a falling back to what is in the open",
+            "integration/test_sealed_links.py::test_plain",
+            (
+                "security/links/link_security.py",
+                "return _SealedClientEndpoint(self, endpoint, self._judge_at",
+                "return endpoint or (self._judge_at",
+            ),
+        ),
+    ),
+}
