@@ -122,7 +122,7 @@ def test_shrinking(changed: Path, tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(changed), "PATH": PATH, "COLUMNS": "120"},
         capture_output=True,
         text=True,
-        timeout=LONGEST_S * 4,
+        timeout=LONGEST_S * 10,
         check=False,
     )
     tried = [line.strip() for line in done.stderr.splitlines()]
