@@ -20,6 +20,7 @@ from twisted_bazaar.service.options import (
     LISTEN,
     MAX_LINKS,
     MIN_LINKS,
+    PLAIN,
     TRACKER,
     TRANSFER,
     UDP,
@@ -29,16 +30,16 @@ from twisted_bazaar.state import StateDirectory
 from twisted_bazaar.taps.options import DaemonOptions
 
 OPTIONS: Final = (
-    *(BAZAAR_OPTION, LISTEN, ADVERTISE, TRACKER, CONNECT, MIN_LINKS, MAX_LINKS, LIMIT, UDP, *TRANSFER, EVENTS),
+    *(BAZAAR_OPTION, LISTEN, ADVERTISE, PLAIN, TRACKER, CONNECT, MIN_LINKS, MAX_LINKS, LIMIT, UDP, *TRANSFER, EVENTS),
 )
 
 
 def config_of(reactor: Any, *roles: IRole, discovery: IDiscoveryMethod | None = None, **options: Any) -> NodeConfig:
     """The configuration of a node with these roles.
 
-    @param options: as they are typed, with C{_} for C{-}.
+    @param options: as they are typed, with C{_} for C{-}; it speaks in the open unless they say otherwise.
     """
-    values = OptionValues.of(OPTIONS, **options)
+    values = OptionValues.of(OPTIONS, **{"plain": True, **options})
     return read_config(values, discovery or FloodMethod(), roles, reactor, has_tracker="tracker" in options)
 
 

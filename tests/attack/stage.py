@@ -180,7 +180,7 @@ class Stage:
 
         @param is_pinned: whether it runs on the victim's core alone.
         """
-        victim = Victim(self.folder(), *words, "--plain")
+        victim = Victim(self.folder(), *words)
         self._ending.callback(victim.end)
         if is_pinned:
             os.sched_setaffinity(victim.pid, {self.cores.victim})

@@ -27,6 +27,8 @@ from tests.integration import fork_server
 TWISTD: Final = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile=")
 BAZAAR: Final = (sys.executable, "-m", "twisted_bazaar")
 LONGEST_S: Final = 30.0
+# For daemons that are joined by those who are played by hand.
+IN_THE_OPEN: Final[Mapping[str, str]] = {"BAZAAR_PLAIN": "true"}
 # Where a system says from which port on it gives them to whoever names none.
 _GIVEN_BY_SYSTEM: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _PORTS_GIVEN: Final[set[int]] = set()
@@ -172,7 +174,7 @@ class Daemons:
         self._states = tempfile.TemporaryDirectory(prefix="bz-")
         self.environment = {"XDG_STATE_HOME": self._states.name}
         if not sealed:
-            self.environment["BAZAAR_PLAIN"] = "true"
+            self.environment |= IN_THE_OPEN
 
     @property
     def states(self) -> Path:

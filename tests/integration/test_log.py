@@ -28,7 +28,7 @@ _LINE: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d (tracker
 @pytest.fixture
 def daemons(tmp_path: Path) -> Iterator[Daemons]:
     """Daemons that end with the test."""
-    with Daemons(tmp_path) as running:
+    with Daemons(tmp_path, sealed=True) as running:
         yield running
 
 
@@ -40,9 +40,11 @@ def _frame(**message: Any) -> bytes:
 def test_tracker(tmp_path: Path) -> None:
     """Four megabytes of greetings and requests at a tracker with -v leave some 60 KB in its log, not twelve million."""
     port, log = free_port(), tmp_path / "log"
-    words = ("bazaar-tracker", "-v", "--ephemeral", "--listen", f"tcp:{port}:interface=127.0.0.1")
+    words = ("bazaar-tracker", "-v", "--ephemeral", "--plain", "--listen", f"tcp:{port}:interface=127.0.0.1")
     with log.open("wb") as output:
-        tracker = fork_server.start((*TWISTD, *words), stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        tracker = fork_server.start(
+            (*TWISTD, *words, "--plain"), stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
         try:
             until(lambda: "listening on" in log.read_text())
             sent = 0

@@ -32,6 +32,7 @@ from typing import Any, Final, Self
 import msgspec
 
 from tests.integration import fork_server
+from tests.integration.daemons import IN_THE_OPEN
 
 NODE_ID: Final = 1
 LONGEST_S: Final = 20.0
@@ -174,7 +175,7 @@ class WatchedProcess:
             self._process = fork_server.start(
                 [sys.executable, "-m", "tests.integration.watched_node", turn_file, "-n", "--pidfile=", *words],
                 cwd=directory,
-                env={**os.environ, "WATCHED_FAULT": fault, "XDG_STATE_HOME": os.fspath(directory)},
+                env={**os.environ, "WATCHED_FAULT": fault, "XDG_STATE_HOME": os.fspath(directory), **IN_THE_OPEN},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
