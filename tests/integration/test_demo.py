@@ -92,10 +92,9 @@ def test_keeps_its_promises(demo: DemoRun) -> None:
     assert re.search(r"Sam sold Ben 1 apple at 40\.\n +path +Ben → relay Ana → relay Bob → Sam\n", story)
     assert re.search(r"Xenia\. Sold out .*Yara sold Finn 3 fig at 110\.\n", story, re.DOTALL)
     assert re.search(r"Nobody\s+has one\..*Now Lena opens.*Lena sold Quinn 1 quince at 70\.\n", story, re.DOTALL)
-    # On a machine that is busy with something else a scene may have to be played once more.
-    assert (
-        len(re.findall(r"\n +messages +\d+ in all: \d+ search", story.rpartition("Once more from the start.")[2])) == 4
-    )
+    # On a machine that is busy with something else it may have to begin once more.
+    last = re.split(r"Once\s+more\s+from\s+the\s+start", story)[-1]
+    assert len(re.findall(r"\n +messages +\d+ in all: \d+ search", last)) == 4
     assert re.search(r"Both\s+are killed.*asks again.*Sold once, paid\s+once\.\n", story, re.DOTALL)
     assert re.search(r"\n +messages +\d+ in all: \d+ buy, \d+ buyOK\n", story)
     assert "a folder that goes when this ends" in " ".join(story.split())
