@@ -36,7 +36,7 @@ class UsedNonces:
 
     def __init__(self) -> None:
         self._next: dict[bytes, int] = {}
-        self.count = 0
+        self.count: int = 0
 
     def use(self, secret: bytes, number: int) -> None:
         """Use one; the nonces of a secret go up one by one.
