@@ -89,6 +89,8 @@ class SealedTransport(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone; a cut is told from an end."""
+        # Nothing may wait to be sent any more, whoever still writes.
+        self.connected = 0
         self._forget_unsent()
         if self._failed is not None:
             reason = self._failed
@@ -211,7 +213,12 @@ class SealedTransport(Protocol):
         if self.proven_key is not None and self._unsent:
             plain = self._unsent[0] if len(self._unsent) == 1 else b"".join(self._unsent)
             self._forget_unsent()
-            self._session.send(plain)
+            try:
+                self._session.send(plain)
+            except Unproven as error:
+                # It fails alone: others wait to be sent in the same turn.
+                self._fail(error)
+                return
         self._send_sealed()
 
     # Inside.
