@@ -68,6 +68,12 @@ class KnownKeysTests(SynchronousTestCase):
             with self.assertRaises(Unproven):
                 known.judge_at(HERE)(MALLORY.public)
 
+    def test_spaces(self) -> None:
+        """An address may have spaces in it."""
+        self.meet("unix:/tmp/my socket", ACCEPTER.public)
+        with self.assertRaises(Unproven):
+            self.meet("unix:/tmp/my socket", MALLORY.public)
+
     def test_spoilt(self) -> None:
         """Lines that are none are passed over."""
         self.kept.texts["known-keys"] = f"\nnonsense\n{HERE} {ACCEPTER.public}\na b c\n"

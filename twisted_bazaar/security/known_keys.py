@@ -33,8 +33,9 @@ class KnownKeys:
 
     def __init__(self, keeper: Keeper | None = None) -> None:
         self._keeper = keeper
-        lines = (line.split() for line in ((keeper and keeper.recall(_NAME)) or "").splitlines())
-        self._keys: dict[str, str] = {line[0]: line[1] for line in lines if len(line) == 2}
+        # What leads to a socket of Unix may have spaces in it.
+        lines = (line.rpartition(" ") for line in ((keeper and keeper.recall(_NAME)) or "").splitlines())
+        self._keys: dict[str, str] = {where: key for where, _, key in lines if where and is_key(key)}
 
     def judge_at(self, where: str, pinned: str | None = None) -> Judge:
         """What judges the key that is proven at an address, and remembers it.
@@ -67,6 +68,11 @@ class KnownKeys:
             self.log.warn("a key that was met cannot be kept for the next start: {reason}", reason=error.strerror)
 
 
+def is_key(text: str) -> bool:
+    """Whether a text is a key: 64 lower-case hexadecimal digits."""
+    return len(text) == _KEY_DIGITS and _DIGITS.issuperset(text)
+
+
 def split_pin(text: str) -> tuple[str, str | None]:
     """An endpoint and the key that is pinned there, from C{ENDPOINT#KEY}; no key for a bare endpoint.
 
@@ -75,6 +81,6 @@ def split_pin(text: str) -> tuple[str, str | None]:
     endpoint, mark, key = text.partition("#")
     if not mark:
         return text, None
-    if len(key) != _KEY_DIGITS or not _DIGITS.issuperset(key):
+    if not is_key(key):
         raise ValueError(f"a key has {_KEY_DIGITS} digits, 0 to 9 and a to f, and stands behind the #")
     return endpoint, key

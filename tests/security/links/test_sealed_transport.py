@@ -171,6 +171,15 @@ class SealedTransportTests(SynchronousTestCase):
         self.assertEqual(len(self.accepter.came), 64 * (64 << 10))
         self.assertEqual(read, 0)
 
+    def test_written_too_late(self) -> None:
+        """What is written when the connection is gone goes nowhere, and nothing waits for it."""
+        self.connect()
+        transport: Any = self.dialler.transport
+        self.accepter.transport.abortConnection()
+        self.network.run(1.0)
+        transport.write(WORDS)
+        self.assertEqual([call for call in self.hosts[0].getDelayedCalls() if call.active()], [])
+
     def test_successor(self) -> None:
         """Another protocol may take over."""
         self.connect()
