@@ -84,8 +84,8 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
             "integration/test_sealed_links.py::test_plain",
             (
                 "security/links/link_security.py",
-                "return _SealedClientEndpoint(self, endpoint, self._judge_at",
-                "return endpoint or (self._judge_at",
+                "return _SealedClientEndpoint(self, endpoint, judge_at",
+                "return endpoint or (judge_at",
             ),
         ),
     ),

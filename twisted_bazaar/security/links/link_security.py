@@ -114,7 +114,10 @@ class Sealed:
     def seal_named(self, endpoint: IStreamClientEndpoint) -> IStreamClientEndpoint:
         """What connects to where an endpoint does that somebody has typed."""
         pinned = endpoint.key if isinstance(endpoint, PinnedEndpoint) else None
-        return _SealedClientEndpoint(self, endpoint, self._judge_at(text_of_endpoint(endpoint), pinned))
+        where = text_of_endpoint(endpoint)
+        # Endpoints without a name of their own are all called alike, so nothing is remembered of them.
+        judge_at = self._judge_at if ":" in where else _pinned_only
+        return _SealedClientEndpoint(self, endpoint, judge_at(where, pinned))
 
     def seal(self, protocol: IProtocol, judge: Judge, *, is_dialler: bool) -> SealedTransport:
         """What carries a protocol over a connection."""
