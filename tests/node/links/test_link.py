@@ -464,8 +464,8 @@ class ManyLinksTests(SynchronousTestCase):
         for peer in self.bursting:
             peer.transport.write(frame(b'{"type":"ping"}') * 400)
         turn = self.node._links.turn
-        self.network.run_until(lambda: turn._waiting)
-        waiting = len(turn._waiting)
+        self.network.run_until(lambda: turn.waiting)
+        waiting = turn.waiting
         before = len(self.network.traffic)
         self.node._linked[77].dataReceived(frame(b'{"type":"ping"}'))
         self.assertGreaterEqual(waiting, 1)

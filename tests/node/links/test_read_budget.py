@@ -18,6 +18,7 @@ class Asking:
     frames: int
     frame_s: float = 0.0
     host: str = "192.0.2.1"
+    is_greeted: bool = True
     served: list[int] = field(factory=list)
 
     def read_frames(self, now: float, most: int) -> None:
@@ -168,6 +169,54 @@ class TurnTests(SynchronousTestCase):
             self.next_turn()
         times = [sum(each.served) * each.frame_s for each in hosts]
         self.assertGreater(min(times), 0.9 * max(times))
+
+    def test_strangers(self) -> None:
+        """Who is linked waits for none of a thousand strangers, and they go on all the same."""
+        strangers = [
+            Asking(self.turn, self.clock, 2, 0.000_4, host=f"192.0.{n // 250}.{n % 250}", is_greeted=False)
+            for n in range(1_000)
+        ]
+        for each in strangers:
+            self.turn.enqueue(each)
+        for _ in range(10):
+            linked = Asking(self.turn, self.clock, 1, 0.000_4, host="198.51.100.7")
+            self.turn.enqueue(linked)
+            self.next_turn()
+            self.assertTrue(linked.served)
+        self.assertGreater(sum(len(each.served) for each in strangers), 50)
+
+    def test_those_that_left(self) -> None:
+        """A crowd that waited and left takes nobody's turn."""
+        left = [Asking(self.turn, self.clock, 1, host=f"192.0.{n // 250}.{n % 250}") for n in range(1_000)]
+        for each in left:
+            self.turn.enqueue(each)
+        for each in left:
+            self.turn.dequeue(each)
+        waits = Asking(self.turn, self.clock, 1, host="198.51.100.7")
+        self.turn.enqueue(waits)
+        self.next_turn()
+        self.assertEqual(waits.served, [1])
+
+    def test_newcomers(self) -> None:
+        """Who was served before waits for newcomers that come without end no longer than for others."""
+        regular = Asking(self.turn, self.clock, 100_000, 0.001, host="198.51.100.7")
+        self.turn.enqueue(regular)
+        for n in range(2_000):
+            for m in range(8):
+                self.turn.enqueue(Asking(self.turn, self.clock, 1, 0.002, host=f"2001:db8::{n:x}:{m}"))
+            self.next_turn()
+        self.assertGreater(len(regular.served), 200)
+
+    def test_greets(self) -> None:
+        """Nobody waits in two places: who becomes known while it waits leaves the strangers."""
+        stranger = Asking(self.turn, self.clock, 2, is_greeted=False)
+        self.turn.enqueue(stranger)
+        self.turn.dequeue(stranger)
+        stranger.is_greeted = True
+        self.turn.enqueue(stranger)
+        self.next_turn()
+        self.next_turn()
+        self.assertEqual(stranger.served, [2])
 
     def test_fails(self) -> None:
         """One that fails when its turn comes costs the others of its host nothing."""

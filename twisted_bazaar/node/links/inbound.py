@@ -48,6 +48,7 @@ class Inbound:
 
     @ivar flow: what is done with what comes.
     @ivar host: the one that it is served for.
+    @ivar is_greeted: whether the handshake is done.
     @ivar silence: how long nothing has been heard, and why.
     """
 
@@ -61,6 +62,7 @@ class Inbound:
         self._splitter = FrameSplitter(owner.limits.greeting_frame_bytes)
         self._held_bytes = 0
         # The size limit changes with the handshake, so until then frames come one by one.
+        self.is_greeted = False
         self._at_once = 1
         self._most_in_a_turn = _FRAMES_OF_A_STRANGER
 
@@ -71,6 +73,9 @@ class Inbound:
 
     def handshake_done(self) -> None:
         """The handshake is done: more may come at once, and longer frames."""
+        # What waits from now on waits among others.
+        self._owner.turn.dequeue(self)
+        self.is_greeted = True
         self._at_once = self._most_in_a_turn = self._owner.limits.frames_a_turn
         self._splitter.limit = self._owner.limits.frame_bytes
 

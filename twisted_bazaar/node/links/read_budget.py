@@ -1,24 +1,22 @@
-"""The read budget of a node: how much is taken from all links in one turn of the reactor, by fair queueing over hosts.
+"""The read budget of a node: how much is taken from all links in one turn of the reactor.
 
 What one link may take is bounded for each, but there may be hundreds. So there is a budget of frames, and
 of time, for all of them. A link that finds nothing left waits, is not read from meanwhile, and gets its
 share of both in a turn that follows; the more wait, the smaller the shares, and so the sooner everybody's turn
-comes. The host comes next for which the node has worked least (virtual time, as in start-time fair queueing: Goyal,
-Vin and Cheng, 1996), with one of its links: a host with a thousand links gets no more than one with a single link, and
-who asks little goes before those who ask much. A part is kept for links that wait for nothing.
+comes. Hosts have their turns by fair queueing. Links whose handshake is done come before strangers: a thousand
+strangers at once each need one short turn, and who is linked would wait for them all. To strangers a part of each turn
+is kept, and another to links that wait for nothing.
 
 Where time stands still within a turn, as in a simulation, the count alone decides.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from heapq import heappop, heappush
-from itertools import count
-from typing import Final, Protocol
+from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
 
+from twisted_bazaar.node.links.fair_queue import FairQueue, Waiting
 from twisted_bazaar.timer import Timer
 
 _NEVER: Final = float("inf")
@@ -30,28 +28,12 @@ _LEAST_SLICE_S: Final = 0.000_5
 # So many are taken before a timer is set that tells where the turn ends: it would cost a quiet node more
 # than it is worth for each message.
 _UNTIMED: Final = 16
-# So far ahead of others is who comes after a pause.
-_CREDIT_S: Final = 0.1
-# Of so many hosts it is known how long was worked for them while somebody waits.
-_MOST_KNOWN: Final = 4_096
 # Of a turn, for those that have waited; the rest is for those that come.
 _FOR_WAITING: Final = 0.75
+# Of a turn, for strangers that have waited, when others have too.
+_FOR_STRANGERS: Final = 0.25
 # What is answered together is sent together: one at a time would cost as many calls of the system as frames.
 _LEAST_SHARE: Final = 4
-
-
-class Waiting(Protocol):
-    """Something that waits to be read from."""
-
-    @property
-    def host(self) -> str:
-        """The host that it reads from; the same for as long as it waits."""
-
-    def read_frames(self, now: float, most: int) -> None:
-        """Its turn has come.
-
-        @param most: it may take so many frames now.
-        """
 
 
 class ReadBudget:
@@ -72,14 +54,13 @@ class ReadBudget:
         self._until = _NEVER
         self._at_a_time = _FRAMES_AT_A_TIME
         self._frame_s = time_s / frames
-        # By host, each with those of it that wait; whoever is first is served next.
-        self._waiting: dict[str, OrderedDict[Waiting, None]] = {}
-        # Hosts by their virtual time, each once while it waits, and in the order in which they came.
-        self._in_order: list[tuple[float, int, str]] = []
-        self._came = count()
-        self._served: dict[str, float] = {}
-        self._now_s = 0.0
+        self._greeted, self._strangers = FairQueue(), FairQueue()
         self._turn = Timer(clock, self._next)
+
+    @property
+    def waiting(self) -> int:
+        """How many links wait for their turn."""
+        return len(self._greeted) + len(self._strangers)
 
     def take_one(self, now: float) -> bool:
         """Take one frame off the budget; False if nothing is left."""
@@ -107,26 +88,22 @@ class ReadBudget:
 
     def enqueue(self, link: Waiting) -> None:
         """Queue a link to read on in its turn; one that waits already keeps its place."""
-        of_its_host = self._waiting.get(link.host)
-        if of_its_host is None:
-            of_its_host = self._waiting[link.host] = OrderedDict()
-            self._line_up(link.host)
-        of_its_host[link] = None
+        self._queue_of(link).enqueue(link)
         if not self._turn.is_set:
             self._begin(self._clock.seconds())
 
     def dequeue(self, link: Waiting) -> None:
         """Take a link out of the queue, if it waits."""
-        of_its_host = self._waiting.get(link.host)
-        if of_its_host is not None:
-            # The host keeps its place in the order: it may come back, and is passed over if it has not.
-            of_its_host.pop(link, None)
+        self._queue_of(link).dequeue(link)
 
     def stop(self) -> None:
         """Forget all that wait, and begin no more turns."""
         self._forget_all()
         self._turn.cancel()
         self._until = _NEVER
+
+    def _queue_of(self, link: Waiting) -> FairQueue:
+        return self._greeted if link.is_greeted else self._strangers
 
     def _begin(self, now: float) -> None:
         self._until = now + self._time_s
@@ -136,54 +113,42 @@ class ReadBudget:
         """A turn begins."""
         self._left = self._frames
         self._until = _NEVER
-        waiting = sum(map(len, self._waiting.values()))
-        if not waiting:
+        if not self.waiting:
             self._forget_all()
             return
-        began = now = self._clock.seconds()
-        self._begin(now)
-        until = now + _FOR_WAITING * self._time_s
-        for_waiting = int(_FOR_WAITING * self._frames)
-        kept = self._frames - for_waiting
-        share = max(_LEAST_SHARE, for_waiting // waiting)
-        slice_s = max(_LEAST_SLICE_S, (until - now) / waiting)
+        greeted, strangers = len(self._greeted), len(self._strangers)
+        began = self._clock.seconds()
+        self._begin(began)
         self._at_a_time = _FRAMES_BESIDE_OTHERS
-        for _ in range(waiting):
-            if self._left <= kept or now >= until or not self._in_order:
-                break
-            self._until = min(until, now + slice_s)
-            now = self._serve_next(now, share)
+        part = _FOR_WAITING
+        self._serve(self._greeted, greeted, began, part - _FOR_STRANGERS if strangers else part)
+        self._serve(self._strangers, strangers, began, part)
         self._until, self._at_a_time = began + self._time_s, _FRAMES_AT_A_TIME
 
-    def _serve_next(self, now: float, share: int) -> float:
-        """Read from the next link of the next host; returns the time then."""
-        at_s, _, host = heappop(self._in_order)
-        self._now_s = max(self._now_s, at_s)
-        of_its_host = self._waiting[host]
-        began, left = now, self._left
-        try:
-            if of_its_host:
-                link, _ = of_its_host.popitem(last=False)
-                link.read_frames(now, share)
-        finally:
-            now = self._clock.seconds()
-            self._served[host] = at_s + max(now - began, (left - self._left) * self._frame_s)
-            if not of_its_host:
-                self._waiting.pop(host, None)
-            elif host in self._waiting:
-                self._line_up(host)
-        return now
+    def _serve(self, queue: FairQueue, waiting: int, began: float, part: float) -> None:
+        """Serve so many of a queue, until a part of this turn is over."""
+        if not waiting:
+            return
+        now = self._clock.seconds()
+        until, kept = began + part * self._time_s, self._frames - int(part * self._frames)
+        share = max(_LEAST_SHARE, (self._left - kept) // waiting)
+        slice_s = max(_LEAST_SLICE_S, (until - now) / waiting)
 
-    def _line_up(self, host: str) -> None:
-        """A host waits from now on."""
-        if len(self._served) > _MOST_KNOWN:
-            self._served.clear()
-        at_s = max(self._served.get(host, 0.0), self._now_s - _CREDIT_S)
-        heappush(self._in_order, (at_s, next(self._came), host))
+        def serve(link: Waiting) -> float:
+            nonlocal now
+            self._until = min(until, now + slice_s)
+            before, left = now, self._left
+            try:
+                link.read_frames(now, share)
+            finally:
+                now = self._clock.seconds()
+            return max(now - before, (left - self._left) * self._frame_s)
+
+        for _ in range(waiting):
+            if self._left <= kept or now >= until or not queue.serve_next(serve):
+                break
 
     def _forget_all(self) -> None:
         """Forget all that wait."""
-        self._waiting.clear()
-        self._in_order.clear()
-        self._served.clear()
-        self._now_s = 0.0
+        self._greeted.clear()
+        self._strangers.clear()
