@@ -62,7 +62,7 @@ class Inbound:
         self._splitter = FrameSplitter(owner.limits.greeting_frame_bytes)
         self._held_bytes = 0
         # The size limit changes with the handshake, so until then frames come one by one.
-        self.is_greeted = False
+        self.is_greeted: bool = False
         self._at_once = 1
         self._most_in_a_turn = _FRAMES_OF_A_STRANGER
 

@@ -1,0 +1,399 @@
+"""Paths to other nodes: one for each address and key, with its session when there is one. Sans-IO.
+
+Noise IK (security/noise) proves both keys; a cookie proves that who asks receives where it says. Until an address has
+shown its cookie nothing is remembered of it. What can come again from anybody changes nothing: a question in a first
+message gets its answer, and is forgotten; a beginning that comes again makes a session in which nobody can speak.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Final
+
+from twisted_bazaar.bounded import FairTable
+from twisted_bazaar.errors import Unproven
+from twisted_bazaar.node.datagrams.cookies import Cookies, StrangersShare
+from twisted_bazaar.node.datagrams.sealed import packets
+from twisted_bazaar.node.datagrams.sealed.attempts import Attempt, Attempts
+from twisted_bazaar.node.datagrams.sealed.packets import COOKIE_BYTES, INDEX_BYTES, NONCE_BYTES, Write
+from twisted_bazaar.node.datagrams.sealed.path import Opened, Path, Where
+from twisted_bazaar.node.limits import Limits
+from twisted_bazaar.security.noise.datagram_session import GRACE_S, RENEW_S, DatagramSession
+from twisted_bazaar.security.noise.node_handshake import Handshakes, Heard
+from twisted_bazaar.values.addresses import network_of
+
+QUESTION: Final = b"bazaar/2 question"
+SESSION: Final = b"bazaar/2 session"
+"""The prologues of the two kinds of handshake."""
+STRANGERS_A_SECOND: Final = 500
+"""So many handshakes of those that have no session are answered in a second, in all."""
+_MOST_WAITING: Final = 16
+# Questions are made so long, since their answers will be no longer.
+_QUESTION_BYTES: Final = 1_200
+_SIZE_BYTES: Final = 2
+_NUMBER_BYTES: Final = 8
+# So much of the time for which a cookie is right it is shown.
+_SHOWN_PART: Final = 0.9
+# After so long a session may be doubted again: anybody on the way can say that it is lost.
+_DOUBT_S: Final = 1.0
+
+
+class SealedPaths:
+    """The paths of one node.
+
+    @param handshakes: its own.
+    @param key: its public key.
+    @param cookies: that it gives.
+    @param rng: names of sessions and of knocks; the keys come from elsewhere.
+    @param write: sends a datagram.
+    @param take: is given what came in a session, where from, and whose it is.
+    @param answer: is given a question of who has no cookie, in the same way, with the length that the answer may have;
+        returns the answer, or None for none.
+    @param count: counts a datagram that was not taken, by why.
+    @param wall_clock: the time of day in seconds, which goes on while this node does not run.
+    """
+
+    def __init__(
+        self,
+        handshakes: Handshakes,
+        key: str,
+        cookies: Cookies,
+        rng: random.Random,
+        limits: Limits,
+        write: Write,
+        take: Callable[[bytes, Where, str], None],
+        answer: Callable[[bytes, Where, str, int], bytes | None],
+        count: Callable[[str], None],
+        wall_clock: Callable[[], float],
+    ) -> None:
+        self._handshakes = handshakes
+        self._key = bytes.fromhex(key)
+        self._cookies = cookies
+        self._shown_s = _SHOWN_PART * limits.cookie_s
+        self._rng = rng
+        self._write = write
+        self._take = take
+        self._answer_question = answer
+        self._count = count
+        self._wall_clock = wall_clock
+        self._last_number = 0
+        self._attempts = Attempts(write)
+        self._paths: FairTable[tuple[Where, str | None], Path] = FairTable(limits.correspondents, 2 * limits.cookie_s)
+        self._latest: FairTable[Where, Path] = FairTable(limits.correspondents, 2 * limits.cookie_s)
+        self._opened: FairTable[int, Opened] = FairTable(2 * limits.correspondents, RENEW_S + GRACE_S)
+        self._numbers: FairTable[str, int] = FairTable(limits.correspondents, RENEW_S + GRACE_S)
+        self._answers = StrangersShare(limits.strangers_a_second)
+        self._handshakes_of_strangers = StrangersShare(STRANGERS_A_SECOND, groups=1)
+        self._receivers: dict[int, Callable[..., None]] = {
+            packets.KNOCK.byte: self._knocked,
+            packets.COOKIE.byte: self._cookie_given,
+            packets.QUESTION.byte: self._asked,
+            packets.ANSWER.byte: self._answered,
+            packets.BEGIN.byte: self._begun,
+            packets.READY.byte: self._ready,
+            packets.SEALED.byte: self._sealed,
+            packets.LOST.byte: self._lost,
+        }
+
+    def send(self, said: bytes, where: Where, key: str | None, now: float, *, is_question: bool = False) -> bool:
+        """Send something to the node with a key at an address.
+
+        @param key: None for whoever is there; who that is, is proven all the same.
+        @param is_question: whether its answer changes nothing, so that it may be asked without a session.
+        @return: False if it does not go, since too much waits already.
+        """
+        path = self._path(where, key, now)
+        if path.opened is not None and self._is_usable(path, now):
+            self._seal(path.opened, said, now)
+            if path.opened.session.is_due(now):
+                self._reach(path, now)
+            return True
+        is_under_way = self._attempts.is_under_way(path.attempt, now)
+        if not is_under_way:
+            # What waited for an answer that never came is lost.
+            path.waiting.clear()
+        if len(path.waiting) >= _MOST_WAITING:
+            return False
+        path.waiting.append((said, is_question))
+        if not is_under_way:
+            self._go_on(path, now)
+        return True
+
+    def has_session(self, where: Where, now: float) -> bool:
+        """Whether there is a session with whoever is at an address, so that it is proven to receive there."""
+        path = self._latest.get(where, now)
+        return path is not None and self._is_usable(path, now)
+
+    def received(self, data: bytes, where: Where, now: float) -> None:
+        """Take a datagram."""
+        found = packets.read(data)
+        if found is None:
+            self._count("rubbish")
+            return
+        kind, fields, rest = found
+        try:
+            self._receivers[kind.byte](where, now, len(data), rest, *fields)
+        except Unproven:
+            self._count("unproven")
+
+    def say_again(self, now: float) -> bool:
+        """Say again what was not answered; returns whether anything is under way, so that it is to be called again."""
+        for name, attempt in self._attempts.due(now):
+            if attempt.question is None:
+                self._write(attempt.data, attempt.path.where)
+            else:
+                # Perhaps too many ask: who shows a cookie is heard sooner.
+                self._attempts.end(name)
+                attempt.path.waiting.insert(0, (attempt.question, False))
+                self._reach(attempt.path, now)
+        return bool(len(self._attempts))
+
+    # How a session is begun.
+
+    def _go_on(self, path: Path, now: float) -> None:
+        """Do what comes next for what waits: ask, if nothing but a question does, or begin a session."""
+        if len(path.waiting) == 1 and path.key is not None:
+            said, is_question = path.waiting[0]
+            if is_question and self._ask(path, said, now):
+                path.waiting.clear()
+                return
+        if path.waiting:
+            self._reach(path, now)
+
+    def _reach(self, path: Path, now: float) -> None:
+        """Begin a session, or ask for what that takes, unless it is under way."""
+        if self._attempts.is_under_way(path.attempt, now):
+            return
+        if path.key is None or path.cookie is None or not path.has_cookie(now):
+            nonce = self._rng.randbytes(NONCE_BYTES)
+            self._start(path, nonce, Attempt(path, packets.KNOCK.make(nonce, rest=bytes(55))), now)
+            return
+        index = self._rng.getrandbits(8 * INDEX_BYTES)
+        try:
+            begun = self._handshakes.begin(path.key, SESSION)
+            message = begun.first(self._number().to_bytes(_NUMBER_BYTES, "big"))
+        except Unproven:
+            self._give_up(path)
+            return
+        data = packets.BEGIN.make(index, path.cookie, rest=message)
+        self._start(path, index.to_bytes(INDEX_BYTES, "big"), Attempt(path, data, begun), now)
+
+    def _ask(self, path: Path, said: bytes, now: float) -> bool:
+        """Ask without a session; returns whether that goes."""
+        nonce = self._rng.randbytes(NONCE_BYTES)
+        room = _QUESTION_BYTES - packets.QUESTION.size - _SIZE_BYTES
+        if len(said) > room or path.key is None:
+            return False
+        try:
+            begun = self._handshakes.begin(path.key, QUESTION)
+            message = begun.first(len(said).to_bytes(_SIZE_BYTES, "big") + said.ljust(room, b"\0"))
+        except Unproven:
+            return False
+        cookie = path.cookie if path.cookie is not None and path.has_cookie(now) else packets.NO_COOKIE
+        data = packets.QUESTION.make(nonce, cookie, rest=message)
+        self._start(path, nonce, Attempt(path, data, begun, said), now)
+        return True
+
+    def _start(self, path: Path, name: bytes, attempt: Attempt, now: float) -> None:
+        path.attempt = name
+        self._attempts.start(name, attempt, network_of(path.where[0]), now)
+
+    def _number(self) -> int:
+        """A number greater than those that this node has said before, if need be before it was started."""
+        self._last_number = max(self._last_number + 1, int(self._wall_clock() * 1_000_000))
+        return self._last_number
+
+    def _cookie_given(
+        self, where: Where, now: float, size: int, rest: bytes, nonce: bytes, cookie: bytes, key: bytes
+    ) -> None:
+        """The answer to a knock; or to a question or a beginning, which is to come again with this cookie."""
+        name = nonce if self._attempts.get(nonce, where, now) else nonce[:INDEX_BYTES]
+        attempt = self._attempts.get(name, where, now)
+        if attempt is None:
+            self._count("unasked")
+            return
+        path = attempt.path
+        self._attempts.end(name)
+        path.cookie, path.shown_until = cookie, now + self._shown_s
+        if path.key is None:
+            # Nobody has said who should be there. That whoever says so has this key, the handshake will prove.
+            self._paths.discard((where, None))
+            named = self._path(where, key.hex(), now)
+            named.cookie, named.shown_until = path.cookie, path.shown_until
+            named.waiting, path.waiting = path.waiting, named.waiting
+            path = named
+            if path.opened is not None:
+                self._flush(path, now)
+                return
+        if attempt.question is not None:
+            path.waiting.insert(0, (attempt.question, True))
+        self._go_on(path, now)
+
+    def _ready(self, where: Where, now: float, size: int, rest: bytes, ours: int, theirs: int) -> None:
+        """A session that this node has begun is agreed."""
+        name = ours.to_bytes(INDEX_BYTES, "big")
+        attempt = self._attempts.get(name, where, now)
+        if attempt is None or attempt.handshake is None:
+            self._count("unasked")
+            return
+        path = attempt.path
+        _, agreed = attempt.handshake.second(rest)
+        self._attempts.end(name)
+        opened = Opened(path, theirs, DatagramSession(agreed, now), is_proven=True)
+        self._opened.put(ours, opened, network_of(where[0]), now)
+        self._use(path, opened, now)
+        if not self._flush(path, now):
+            # The other end uses the session when this one has spoken in it.
+            self._seal(opened, b"", now)
+
+    def _answered(self, where: Where, now: float, size: int, rest: bytes, nonce: bytes) -> None:
+        """The answer to a question without a session."""
+        attempt = self._attempts.get(nonce, where, now)
+        if attempt is None or attempt.handshake is None or attempt.path.key is None:
+            self._count("unasked")
+            return
+        path, key = attempt.path, attempt.path.key
+        said, _ = attempt.handshake.second(rest)
+        self._attempts.end(nonce)
+        path.cookie, path.shown_until = said[:COOKIE_BYTES], now + self._shown_s
+        if len(said) == COOKIE_BYTES:
+            # Its answer would have been longer than the question: it is to be asked in a session.
+            path.waiting.insert(0, (attempt.question or b"", False))
+        else:
+            self._take(said[COOKIE_BYTES:], where, key)
+        self._go_on(path, now)
+
+    # How one is answered.
+
+    def _knocked(self, where: Where, now: float, size: int, rest: bytes, nonce: bytes) -> None:
+        self._give_cookie(nonce, where, now)
+
+    def _give_cookie(self, nonce: bytes, where: Where, now: float) -> None:
+        """Say to an address what it has to show, and whose cookie that is."""
+        if self._answers.allow(where[0], now):
+            self._write(packets.COOKIE.make(nonce, self._cookie_for(where, now), self._key), where)
+        else:
+            self._count("unanswered")
+
+    def _cookie_for(self, where: Where, now: float) -> bytes:
+        return bytes.fromhex(self._cookies.cookie_for(*where, now))
+
+    def _asked(self, where: Where, now: float, size: int, rest: bytes, nonce: bytes, cookie: bytes) -> None:
+        """A question of somebody without a session."""
+        if not self._answers.allow(where[0], now):
+            self._count("unanswered")
+            return
+        is_shown = cookie != packets.NO_COOKIE and self._cookies.is_valid(cookie.hex(), *where, now)
+        if not is_shown and not self._handshakes_of_strangers.allow("", now):
+            self._count("put off")
+            self._write(packets.COOKIE.make(nonce, self._cookie_for(where, now), self._key), where)
+            return
+        heard = self._handshakes.hear(rest, QUESTION)
+        length = int.from_bytes(heard.said[:_SIZE_BYTES], "big")
+        said = heard.said[_SIZE_BYTES : _SIZE_BYTES + length]
+        room = size - packets.ANSWER.size
+        answer = self._answer_question(said, where, heard.key, room)
+        fits = answer is not None and len(answer) <= room
+        second, _ = heard.reply(self._cookie_for(where, now) + (answer if fits and answer else b""))
+        self._write(packets.ANSWER.make(nonce, rest=second), where)
+
+    def _begun(self, where: Where, now: float, size: int, rest: bytes, theirs: int, cookie: bytes) -> None:
+        """Somebody begins a session."""
+        if not self._cookies.is_valid(cookie.hex(), *where, now):
+            self._give_cookie(theirs.to_bytes(INDEX_BYTES, "big") + bytes(NONCE_BYTES - INDEX_BYTES), where, now)
+            return
+        if not self.has_session(where, now) and not self._handshakes_of_strangers.allow("", now):
+            self._count("put off")
+            return
+        heard = self._handshakes.hear(rest, SESSION)
+        if not self._is_later(heard, now):
+            self._count("replayed")
+            return
+        second, agreed = heard.reply(b"")
+        path = self._path(where, heard.key, now)
+        ours = self._rng.getrandbits(8 * INDEX_BYTES)
+        path.pending = Opened(path, theirs, DatagramSession(agreed, now), is_proven=False)
+        self._opened.put(ours, path.pending, network_of(where[0]), now)
+        self._write(packets.READY.make(theirs, ours, rest=second), where)
+
+    def _is_later(self, heard: Heard, now: float) -> bool:
+        """Whether this beginning is not older than the last of this key; the last may come again."""
+        number = int.from_bytes(heard.said[:_NUMBER_BYTES], "big")
+        last = self._numbers.get(heard.key, now)
+        if last is not None and number < last:
+            return False
+        self._numbers.put(heard.key, number, heard.key[:2], now)
+        return True
+
+    # In a session.
+
+    def _sealed(self, where: Where, now: float, size: int, rest: bytes, index: int) -> None:
+        opened = self._opened.get(index, now)
+        if opened is None or opened.path.where != where:
+            self._count("unknown session")
+            if self._answers.allow(where[0], now):
+                self._write(packets.LOST.make(index), where)
+            return
+        said = opened.session.open(rest, now)
+        path = opened.path
+        if not opened.is_proven:
+            opened.is_proven = True
+            self._use(path, opened, now)
+            self._flush(path, now)
+        if said and path.key is not None:
+            self._take(said, where, path.key)
+
+    def _lost(self, where: Where, now: float, size: int, rest: bytes, index: int) -> None:
+        """The other end says that it does not know a session: that may be, or somebody else has said it."""
+        path = self._latest.get(where, now)
+        if path is None or path.opened is None or path.opened.theirs != index or now < path.doubted_at + _DOUBT_S:
+            self._count("unasked")
+            return
+        path.is_doubted, path.doubted_at = True, now
+        self._reach(path, now)
+
+    def _use(self, path: Path, opened: Opened, now: float) -> None:
+        """Speak in a session from now on."""
+        path.opened, path.pending = opened, None
+        path.is_doubted = False
+        self._latest.put(path.where, path, network_of(path.where[0]), now)
+        unnamed = self._paths.get((path.where, None), now)
+        if unnamed is not None and unnamed is not path:
+            self._paths.discard((path.where, None))
+            path.waiting += unnamed.waiting
+
+    def _seal(self, opened: Opened, said: bytes, now: float) -> None:
+        self._write(packets.SEALED.make(opened.theirs, rest=opened.session.seal(said, now)), opened.path.where)
+
+    def _flush(self, path: Path, now: float) -> bool:
+        """Send what has waited for a session; returns whether there was anything."""
+        waiting, path.waiting = path.waiting, []
+        for said, _ in waiting:
+            assert path.opened is not None, "there is one"
+            self._seal(path.opened, said, now)
+        return bool(waiting)
+
+    # Of paths.
+
+    def _path(self, where: Where, key: str | None, now: float) -> Path:
+        """The path to a key at an address, or to whoever was last proven to be there."""
+        if key is None:
+            latest = self._latest.get(where, now)
+            if latest is not None and self._is_usable(latest, now):
+                return latest
+        path = self._paths.get((where, key), now)
+        if path is None:
+            path = Path(where, key)
+        self._paths.put((where, key), path, network_of(where[0]), now)
+        return path
+
+    def _is_usable(self, path: Path, now: float) -> bool:
+        """Whether there is a session that nobody has just said to be lost."""
+        opened = path.opened
+        return opened is not None and not opened.session.is_over(now) and not path.is_doubted
+
+    def _give_up(self, path: Path) -> None:
+        """Nobody can be reached by this key."""
+        self._count("unsent")
+        path.waiting.clear()
