@@ -2,7 +2,7 @@
 
 A class that a peer can be told about carries its wire code, so that the place that finds a fault
 need not know how it is reported. The codes notim, notiy, wtf and wrongway come from the market's
-design paper; noslots, linked, noroute, soldout, notnow and forged close gaps it leaves.
+design paper; noslots, linked, noroute, soldout, notnow, forged and sealed close gaps it leaves.
 """
 
 from __future__ import annotations
@@ -141,8 +141,14 @@ class Unproven(LinkClosed):
     """The other end of a connection has not proven a key, or another than the one that was asked for."""
 
 
+class NothingProven(Unproven):
+    """The other end has closed the connection and proven nothing: it may speak in the open, or have no room."""
+
+
 class InTheOpen(Unproven):
-    """What came first was no handshake: the other end does not seal its connections."""
+    """One of the two ends seals its connections, and the other speaks in the open."""
+
+    code = "sealed"
 
 
 class ReachedItself(LinkClosed):

@@ -70,8 +70,48 @@ def test_netcat(daemons: Daemons) -> None:
             said += some
     length, _, rest = said.partition(b":")
     error = json.loads(rest[: int(length)])
-    assert (error["type"], rest[int(length) :]) == ("error", b",")
-    assert "sealed" in error["info"]
+    assert (error["type"], error["code"], rest[int(length) :]) == ("error", "sealed", b",")
+    assert "leave out --plain" in error["info"]
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+def test_one_in_the_open(daemons: Daemons, is_open: bool) -> None:
+    """Where one end seals and the other speaks in the open, both a daemon and a command say so, and what to do."""
+    there, here = (("--plain",), ()) if is_open else ((), ("--plain",))
+    server = daemons.start("bazaar-node", "--role", "index_server", "--ephemeral", *HERE, *there)
+    where = f"tcp:127.0.0.1:{server.wait_for_port()}"
+    closed = "it closed the connection before it had proven a key; if it speaks in the open, as with --plain, "
+    sentence = (
+        closed + "start both so, or neither"
+        if is_open
+        else "it seals its connections, and this node speaks in the open; leave out --plain, or start both with it"
+    )
+    relay = daemons.start("bazaar-node", "--role", "relay", "--ephemeral", "--tracker", where, *HERE, *here)
+    relay.wait_for(f"no link to the tracker or index server at {where}: {sentence}; trying again")
+    done = daemons.run(BAZAAR, "search", "song", "--index", where, *here)
+    assert done.returncode == ExitStatus.UNREACHED
+    assert done.stderr == f"bazaar search: no index server at {where}: a connection was made there, but {sentence}\n"
+    # Where both do the same, they understand each other.
+    assert daemons.run(BAZAAR, "search", "song", "--index", where, *there).returncode == ExitStatus.NOT_FOUND
+
+
+@pytest.mark.parametrize("via", ["index", "superpeer", "ring"])
+def test_pinned_by_command(daemons: Daemons, via: str) -> None:
+    """A command expects the key that is pinned, too, whomever it asks; at once it says if another is there."""
+    role, option = {
+        "index": ("index_server", "--index"),
+        "superpeer": ("super_peer", "--super"),
+        "ring": ("ring_peer", "--join"),
+    }[via]
+    datagrams = () if via == "index" else ("--udp", "127.0.0.1:0")
+    server = daemons.start("bazaar-node", "--role", role, "--name", "asked", *HERE, *datagrams)
+    where = f"tcp:127.0.0.1:{server.wait_for_port()}"
+    asking = ("search", "song", "--via", via, option)
+    right = f"{where}#{key_of(daemons, 'asked')}"
+    assert daemons.run(BAZAAR, *asking, right).returncode == ExitStatus.NOT_FOUND
+    done = daemons.run(BAZAAR, *asking, f"{where}#{'ab' * 32}")
+    assert done.returncode == ExitStatus.UNREACHED
+    assert "and not abababababababab, which was asked for" in done.stderr
 
 
 def test_plain(daemons: Daemons) -> None:

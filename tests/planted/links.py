@@ -80,6 +80,15 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
             ("security/known_keys.py", "if pinned is not None and key != pinned:", "if False:"),
         ),
         bug(
+            "a pin that a command does not look at",
+            "integration/test_sealed_links.py::test_pinned_by_command",
+            (
+                "security/links/link_security.py",
+                "pinned = endpoint.key if isinstance(endpoint, EndpointAround) else None",
+                "pinned = endpoint.key if isinstance(endpoint, PinnedEndpoint) else None",
+            ),
+        ),
+        bug(
             "a falling back to what is in the open",
             "integration/test_sealed_links.py::test_plain",
             (

@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 
 from twisted_bazaar.backoff import JITTER, Backoff
 from twisted_bazaar.bounded import FairTable
-from twisted_bazaar.errors import AlreadyLinked, PeerError, Unreachable
+from twisted_bazaar.errors import AlreadyLinked, PeerError, Unproven, Unreachable
 from twisted_bazaar.node.control import MOST_NAMED_IN_REQUEST, NodeReply, NodeRequest
 from twisted_bazaar.node.link_table import LinkTable
 from twisted_bazaar.system.limited_log import limited_logger
@@ -153,6 +153,7 @@ class Bootstrap:
 
     async def _stay_with_neighbour(self, endpoint: IStreamClientEndpoint) -> None:
         backoff = self._backoff()
+        told = ""
         while True:
             if self._links.id == NO_ID:
                 await self._until_changed()
@@ -167,10 +168,19 @@ class Bootstrap:
                 self._links.peers.reserved -= 1
                 while error.node_id in self._links.peers.links:
                     await self._until_changed()
-            except PeerError:
+            except PeerError as error:
+                # Others come and go. This does not mend itself.
+                if isinstance(error, Unproven) and str(error) != told:
+                    told = str(error)
+                    self.log.warn(
+                        "no link to the neighbour at {endpoint}: {reason}; trying again",
+                        endpoint=text_of_endpoint(endpoint),
+                        reason=told,
+                    )
                 await self._sleep(backoff.delay())
                 continue
             else:
+                told = ""
                 backoff.reset()
                 self._links.peers.reserved -= 1
                 while peer is not None and peer.id in self._links.peers.links:

@@ -37,7 +37,7 @@ from twisted_bazaar.node.links.link import Link
 from twisted_bazaar.node.links.link_bytes import LinkBytes
 from twisted_bazaar.node.links.read_budget import ReadBudget
 from twisted_bazaar.node.peers import Peers, address_of
-from twisted_bazaar.security.links.link_security import LinkSecurity
+from twisted_bazaar.security.links.link_security import EndpointAround, LinkSecurity
 from twisted_bazaar.system.connection_errors import reason_of
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.system.tcp_endpoint import tcp_endpoint
@@ -207,7 +207,12 @@ class LinkTable:
                 address = Address("", 0)
             if address.port:
                 self.peers.named[endpoint] = address
-        await link.opened
+        try:
+            await link.opened
+        except PeerError as error:
+            if isinstance(endpoint, EndpointAround):
+                endpoint.link_failed(error)
+            raise
         return link
 
     def close(self) -> Deferred[None]:

@@ -16,10 +16,12 @@ class NotJoined(Enum):
     FULL = "full"
     SILENT = "silent"
     STRANGER = "stranger"
+    CLOSED = "closed"
+    UNPROVEN = "unproven"
     REFUSED = "refused"
 
 
-MOST_TELLING: Final = (NotJoined.FULL, NotJoined.SILENT, NotJoined.STRANGER)
+MOST_TELLING: Final = (NotJoined.FULL, NotJoined.UNPROVEN, NotJoined.CLOSED, NotJoined.SILENT, NotJoined.STRANGER)
 """Of several reasons, the first of these says most about what there is."""
 
 

@@ -72,7 +72,8 @@ class SealedNodeTests(SynchronousTestCase):
         plain.run(0.1)
         peer.greet(77, DIALLER.public)
         plain.run(0.5)
-        self.assertEqual([error["code"] for error in peer.of_type("error")], ["wtf"])
+        self.assertEqual([error["code"] for error in peer.of_type("error")], ["sealed"])
+        self.assertIn("leave out --plain", peer.of_type("error")[0]["info"])
         self.assertTrue(peer.is_closed)
         self.assertEqual(node.peers(), [])
 

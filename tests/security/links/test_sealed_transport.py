@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.security.sealed_pair import ACCEPTER, DIALLER, MALLORY
-from twisted_bazaar.errors import Unproven
+from twisted_bazaar.errors import NothingProven, Unproven
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.security.links.link_security import Sealed
 from twisted_bazaar.security.tls.tls_session import tls_sessions
@@ -123,6 +123,23 @@ class SealedTransportTests(SynchronousTestCase):
         self.assertIn(b"sealed here", self.dialler.came)
         assert self.dialler.reason is not None
         self.assertTrue(self.dialler.reason.check(ConnectionDone))
+
+    def test_closed_unproven(self) -> None:
+        """An end before anything was proven says what may have been meant; one that this end has made says nothing."""
+        for is_own in (False, True):
+            self.dialler = Talker()
+            accepted = Talker()
+            self.hosts[1].listenTCP(PORT + is_own, One(accepted))
+            way: Any = TCP4ClientEndpoint(self.hosts[0], "10.0.0.2", PORT + is_own)
+            Sealed(self.hosts[0], tls_sessions(DIALLER)).seal_client(way, None).connect(One(self.dialler))
+            self.network.run(1.0)
+            self.assertEqual(accepted.came[:1], b"\x16")
+            (self.dialler if is_own else accepted).transport.loseConnection()
+            self.network.run(1.0)
+            reason = self.dialler.reason
+            assert reason is not None
+            self.assertIs(reason.check(NothingProven), None if is_own else NothingProven)
+            self.assertEqual("--plain" in reason.getErrorMessage(), not is_own)
 
     def test_end(self) -> None:
         """An end comes after all that was written, and is told from a cut."""

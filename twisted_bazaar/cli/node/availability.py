@@ -14,6 +14,8 @@ _SENTENCES: Final[Mapping[NotJoined, str]] = {
     NotJoined.FULL: "the one {there} has no room for this node",
     NotJoined.SILENT: "a connection was made {there}, but {reason}",
     NotJoined.STRANGER: "what listens {there} is no {name} ({reason})",
+    NotJoined.CLOSED: "a connection was made {there}, but {reason}",
+    NotJoined.UNPROVEN: "a connection was made {there}, but {reason}",
 }
 _ADVICE: Final[Mapping[NotJoined, str]] = {
     NotJoined.FULL: "start another {name}, or that one with more --leaves",
@@ -64,6 +66,9 @@ class Availability:
         if isinstance(reason, Unwilling):
             if reason.why is NotJoined.REFUSED:
                 return f"{reason.place}: {reason.reason}"
+            if reason.why not in _ADVICE:
+                # What to do is said by the reason.
+                return self._nobody(reason)
             advice = _ADVICE[reason.why].format(name=self.asked.name, option=self.asked.option, usual=self.asked.usual)
             return f"{self._nobody(reason)}; {advice}"
         options = " ".join(filter(None, (f"--role {self.asked.role}", self.asked.beside)))

@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted_bazaar.cli.node.availability import Availability, Reason, Unwilling
 from twisted_bazaar.cli.node.observed_endpoint import ObservedEndpoint
 from twisted_bazaar.cli.terminal.errors import NegativeAnswer, Unreached
-from twisted_bazaar.errors import UsageError
+from twisted_bazaar.errors import NothingProven, Unproven, UsageError
 from twisted_bazaar.exit_status import ExitStatus
 from twisted_bazaar.files.content import IPart
 from twisted_bazaar.interfaces import ICatalogue, INode, IRole
@@ -37,7 +37,7 @@ from twisted_bazaar.values.joining import MOST_TELLING, JoinObserver, NotJoined
 
 _JOIN_S: Final = 10.0
 # One may have room in a moment, know of another that has, or wake up.
-_MAY_CHANGE: Final = (NotJoined.FULL, NotJoined.SILENT)
+_MAY_CHANGE: Final = (NotJoined.FULL, NotJoined.CLOSED, NotJoined.SILENT)
 _HERE: Final = "tcp:0:interface=127.0.0.1"
 _EVERYWHERE: Final = "tcp:0"
 _ANY_FREE: Final = "0"
@@ -209,6 +209,8 @@ class _Joining(JoinObserver):
         self._late = late
         self._observer = observer
         self._connected: set[str] = set()
+        # Those of them that have not proven who they are, so that nothing else said of them is as near to the cause.
+        self._unproven: set[str] = set()
         self._reasons: dict[str, Reason] = {}
         self._answer: Deferred[Reason | None] = Deferred()
         self._refusal: Deferred[NegativeAnswer] = Deferred()
@@ -275,7 +277,7 @@ class _Joining(JoinObserver):
     def not_joined(self, place: int, why: NotJoined, reason: str) -> None:
         """Somebody who may be there does not take this node."""
         where = self._wish.asked.places[place]
-        if where in self._connected:
+        if where in self._connected and where not in self._unproven:
             self._failed(where, Unwilling(where, why, reason))
 
     def refused(self, reason: str, status: ExitStatus = ExitStatus.NO) -> None:
@@ -293,8 +295,20 @@ class _Joining(JoinObserver):
 
     def _observed(self, place: str, endpoint: IStreamClientEndpoint) -> IStreamClientEndpoint:
         return ObservedEndpoint(
-            endpoint, lambda: self._connected.add(place), lambda reason: self._not_connected(place, reason)
+            endpoint,
+            lambda: self._now_connected(place),
+            lambda reason: self._not_connected(place, reason),
+            lambda error: self._not_proven(place, error),
         )
+
+    def _now_connected(self, place: str) -> None:
+        self._connected.add(place)
+        self._unproven.discard(place)
+
+    def _not_proven(self, place: str, error: Unproven) -> None:
+        self._unproven.add(place)
+        why = NotJoined.CLOSED if isinstance(error, NothingProven) else NotJoined.UNPROVEN
+        self._failed(place, Unwilling(place, why, str(error)))
 
     def _refuse(self, why: NegativeAnswer) -> None:
         if not self._refusal.called:

@@ -10,30 +10,41 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.interfaces import IProtocolFactory, IStreamClientEndpoint
 from twisted.python.failure import Failure
-from zope.interface import implementer
+
+from twisted_bazaar.errors import PeerError, Unproven
+from twisted_bazaar.security.links.link_security import EndpointAround
 
 T = TypeVar("T")
 
 
-@implementer(IStreamClientEndpoint)
-class ObservedEndpoint:
+class ObservedEndpoint(EndpointAround):
     """An endpoint that tells whether somebody is there.
 
     @param connected: called each time somebody is.
     @param failed: told why nobody is.
+    @param unproven: told why who is there has not proven who it is.
     """
 
     def __init__(
-        self, endpoint: IStreamClientEndpoint, connected: Callable[[], object], failed: Callable[[str], object]
+        self,
+        endpoint: IStreamClientEndpoint,
+        connected: Callable[[], object],
+        failed: Callable[[str], object],
+        unproven: Callable[[Unproven], object],
     ) -> None:
-        self._endpoint = endpoint
+        super().__init__(endpoint)
         self._connected = connected
         self._failed = failed
+        self._unproven = unproven
 
-    def connect(self, factory: IProtocolFactory) -> Deferred[Any]:
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[Any]:
         """Connect."""
-        connecting: Deferred[Any] = self._endpoint.connect(factory)
-        return connecting.addCallbacks(self._tell_connected, self._tell)
+        return super().connect(protocolFactory).addCallbacks(self._tell_connected, self._tell)
+
+    def link_failed(self, error: PeerError) -> None:
+        """Hear why a connection that was made has not become a link."""
+        if isinstance(error, Unproven):
+            self._unproven(error)
 
     def _tell_connected(self, protocol: T) -> T:
         self._connected()

@@ -22,6 +22,7 @@ from zope.interface import implementer
 
 from twisted_bazaar.errors import (
     AlreadyLinked,
+    InTheOpen,
     LinkClosed,
     MalformedMessage,
     NoSlots,
@@ -438,4 +439,9 @@ def _refusal_in(error: Error) -> PeerError:
             return AlreadyLinked(reason, error.hop)
         case NoSlots.code:
             return NoSlots(reason)
+        case InTheOpen.code:
+            # What to do is said by this node, and not by a stranger.
+            return InTheOpen(
+                "it seals its connections, and this node speaks in the open; leave out --plain, or start both with it"
+            )
     return LinkClosed(reason)

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Final
 
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import clientFromString
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -21,6 +20,7 @@ from twisted_bazaar.discovery.ring.storage.repair import Repair
 from twisted_bazaar.errors import LinkClosed, UsageError
 from twisted_bazaar.exit_status import ExitStatus
 from twisted_bazaar.interfaces import INode
+from twisted_bazaar.settings.endpoints import client_endpoint
 from twisted_bazaar.values.addresses import Address
 
 
@@ -56,7 +56,7 @@ class RingLifecycle:
             self._repair.start(node)
         member = self._dht.member
         member.displaced.addCallback(self._displaced)
-        join = clientFromString(node.clock, self.join) if isinstance(self.join, str) else self.join
+        join = client_endpoint(node.clock, self.join, "--join") if isinstance(self.join, str) else self.join
         joining = member.start(node, join).addCallbacks(lambda _: joined(), self._refused)
         joining.addErrback(lambda failure: self.log.failure("the ring was not joined", failure))
 

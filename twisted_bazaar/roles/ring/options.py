@@ -13,6 +13,7 @@ from twisted_bazaar.discovery.ring.rules.identifiers import LEAST_BITS, MOST_BIT
 from twisted_bazaar.discovery.ring.rules.settings import CLASSIC, USUAL, Settings
 from twisted_bazaar.discovery.ring.storage.replication import USUAL_REPLICAS
 from twisted_bazaar.errors import UsageError
+from twisted_bazaar.security.known_keys import split_pin
 from twisted_bazaar.settings.option import Option, whole_number
 
 MEMBER: Final = "tcp:127.0.0.1:9300"
@@ -20,12 +21,16 @@ _LARGEST_PORT: Final = 65_535
 
 
 def parse_member(text: str, option: str) -> str:
-    """See that a text is the endpoint of a member.
+    """See that a text is the endpoint of a member, perhaps with its key.
 
     @raise UsageError: it is none.
     """
     try:
-        endpoint = clientFromString(None, text)
+        where, _ = split_pin(text)
+    except ValueError as error:
+        raise UsageError(f"{option} {text!r}: {error}") from None
+    try:
+        endpoint = clientFromString(None, where)
         port = getattr(endpoint, "_port", 0)
         if isinstance(port, int) and not 0 <= port <= _LARGEST_PORT:
             raise ValueError(f"{port} is not a port")

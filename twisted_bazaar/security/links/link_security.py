@@ -17,7 +17,7 @@ from twisted.internet.interfaces import (
 from twisted.internet.protocol import Factory
 from zope.interface import implementer
 
-from twisted_bazaar.errors import Unproven
+from twisted_bazaar.errors import InTheOpen, PeerError, Unproven
 from twisted_bazaar.security.links.flusher import Flusher
 from twisted_bazaar.security.links.session import SessionMaker
 from twisted_bazaar.security.links.transport import Judge, SealedTransport
@@ -26,20 +26,24 @@ from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.framing import frame
 
+_SEALED_HERE: Final = (
+    "connections are sealed here, by TLS 1.3, and this one is in the open; leave out --plain, or start both with it"
+)
+
 JudgeAt = Callable[[str, str | None], Judge]
 """Gives what judges the key at an address that somebody has typed; the second is the key that is pinned there."""
 
 
 @implementer(IStreamClientEndpoint)
-class PinnedEndpoint:
-    """An endpoint at which one key alone may be.
+class EndpointAround:
+    """An endpoint around another: it is called by the same name, and the same key has to be there.
 
-    @ivar key: that key, 64 hexadecimal digits.
+    @ivar key: the key that alone may be there, 64 hexadecimal digits; None for any.
     """
 
-    def __init__(self, endpoint: IStreamClientEndpoint, key: str) -> None:
+    def __init__(self, endpoint: IStreamClientEndpoint) -> None:
         self._endpoint = endpoint
-        self.key = key
+        self.key: str | None = endpoint.key if isinstance(endpoint, EndpointAround) else None
         # What it is called by.
         self._host, self._port = getattr(endpoint, "_host", None), getattr(endpoint, "_port", None)
         self._path = getattr(endpoint, "_path", None)
@@ -47,6 +51,20 @@ class PinnedEndpoint:
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[Any]:
         """Connect."""
         return self._endpoint.connect(protocolFactory)
+
+    def link_failed(self, error: PeerError) -> None:
+        """Hear why a connection that was made has not become a link."""
+
+
+class PinnedEndpoint(EndpointAround):
+    """An endpoint at which one key alone may be.
+
+    @param key: that key, 64 hexadecimal digits.
+    """
+
+    def __init__(self, endpoint: IStreamClientEndpoint, key: str) -> None:
+        super().__init__(endpoint)
+        self.key = key
 
 
 class LinkSecurity(Protocol):
@@ -113,7 +131,7 @@ class Sealed:
 
     def seal_named(self, endpoint: IStreamClientEndpoint) -> IStreamClientEndpoint:
         """What connects to where an endpoint does that somebody has typed."""
-        pinned = endpoint.key if isinstance(endpoint, PinnedEndpoint) else None
+        pinned = endpoint.key if isinstance(endpoint, EndpointAround) else None
         where = text_of_endpoint(endpoint)
         # Endpoints without a name of their own are all called alike, so nothing is remembered of them.
         judge_at = self._judge_at if ":" in where else _pinned_only
@@ -125,8 +143,7 @@ class Sealed:
 
     def _refusal(self) -> bytes:
         """What is said to who speaks in the open."""
-        error = Error(code=Unproven.code, info="connections are sealed here, by TLS 1.3; --plain opens them")
-        return frame(Codec().encode(error))
+        return frame(Codec().encode(Error(code=InTheOpen.code, info=_SEALED_HERE)))
 
 
 def anybody(key: str) -> None:

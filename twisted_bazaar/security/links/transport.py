@@ -15,13 +15,17 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_bazaar.errors import InTheOpen, Unproven
+from twisted_bazaar.errors import InTheOpen, NothingProven, Unproven
 from twisted_bazaar.security.links.flusher import Flusher
 from twisted_bazaar.security.links.session import Session
 
 Judge = Callable[[str], None]
 """Raises L{Unproven} if a key that was proven is not the one that has to be here."""
 
+_CLOSED_UNPROVEN: Final = (
+    "it closed the connection before it had proven a key; if it speaks in the open, as with --plain, start both so, or "
+    "neither"
+)
 # Beyond this it is sealed at once, and not at the end of the turn: it would only wait, and twice in memory.
 _GATHERED_BYTES: Final = 64 << 10
 
@@ -94,6 +98,8 @@ class SealedTransport(Protocol):
         self._forget_unsent()
         if self._failed is not None:
             reason = self._failed
+        elif self.proven_key is None and not self.disconnecting:
+            reason = Failure(NothingProven(_CLOSED_UNPROVEN))
         elif reason.check(ConnectionDone) and self._is_cut:
             reason = Failure(ConnectionLost("it was cut before the other end said that nothing more comes"))
         protocol, self.protocol = self.protocol, None
