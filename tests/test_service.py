@@ -99,6 +99,23 @@ class NodeServiceTests(ServiceTestCase):
         self.assertIsNone(self.successResultOf(stopping))
         self.assertEqual(self.network.left(), [])
 
+    def test_new_key(self) -> None:
+        """One that keeps no key and is known by an address says that it will be refused there; no other does."""
+        for said, options in (
+            (1, {"plain": False}),
+            (0, {"plain": False, "listen": "tcp:0"}),
+            (0, {"plain": False, "listen": "none"}),
+            (0, {"plain": True}),
+        ):
+            service = self.service(Tracker(), **options)
+            with capturedLogs() as logged:
+                service.startService()
+            told = [formatEvent(event) for event in logged if "--ephemeral" in formatEvent(event)]
+            self.assertEqual(len(told), said, options)
+            self.assertTrue(all("--state keeps the key" in each for each in told))
+            service.stopService()
+        self.network.run(3)
+
     def test_datagrams(self) -> None:
         """It takes datagrams where it is told to, and says so if it cannot."""
         machine = self.network.host()

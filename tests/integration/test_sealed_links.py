@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.daemons import BAZAAR, Daemons, free_port, until
+from tests.integration.daemons import BAZAAR, Daemon, Daemons, free_port, until
 from tests.integration.recorded_way import RecordedWay
 from twisted_bazaar.cli.control.client import RunningNode
 from twisted_bazaar.exit_status import ExitStatus
@@ -153,6 +153,29 @@ def test_known_key(daemons: Daemons) -> None:
         relay.wait()
     other = daemons.start(*words, "--tracker", f"{where}#{'ab' * 32}")
     other.wait_for("it has the key [0-9a-f]{16}, and not abababababababab, which was asked for")
+
+
+def test_new_key_at_each_start(daemons: Daemons, tmp_path: Path) -> None:
+    """A server that keeps no key says that it will be refused; who refuses it says why, and how to go on."""
+    listening = ("--listen", f"tcp:{free_port()}:interface=127.0.0.1", "--role", "index_server", "--ephemeral")
+    (folder := tmp_path / "mine").mkdir()
+    (folder / "song.ogg").write_bytes(b"la")
+
+    def share(where: str) -> Daemon:
+        return daemons.start("share", str(folder), "--index", where, *HERE, program=BAZAAR)
+
+    server = daemons.start("bazaar-node", *listening)
+    where = f"tcp:127.0.0.1:{server.wait_for_port()}"
+    server.wait_for(r"its key is another at each start \(--ephemeral\)")
+    first = share(where)
+    first.wait_for("others find it")
+    first.end()
+    server.end()
+    daemons.start("bazaar-node", *listening).wait_for_port()
+    second = share(where)
+    said = second.wait_for("another key than before: .* as with --ephemeral at each start; .* write (tcp:.*) once")
+    second.end()
+    share(said[1]).wait_for("others find it")
 
 
 def test_bad_pin(daemons: Daemons) -> None:

@@ -50,8 +50,9 @@ class KnownKeys:
                 raise Unproven(f"it has the key {key[:16]}, and not {pinned[:16]}, which was asked for")
             if pinned is None and known not in (None, key):
                 raise Unproven(
-                    f"it has another key than before: {key[:16]}, and not {str(known)[:16]}. If it was replaced on "
-                    f"purpose, write {where}#{key} once"
+                    f"it has another key than before: {key[:16]}, and not {str(known)[:16]}. It is somebody else, or "
+                    "it was begun anew, as with --ephemeral at each start; if you know that it was, write "
+                    f"{where}#{key} once"
                 )
             if key != known:
                 self._keys[where] = key

@@ -117,6 +117,12 @@ class NodeService(Service):
         self._is_open = True
         if config.is_plain:
             self.log.warn("connections are in the open: whoever sees them reads them, and no key is proven (--plain)")
+        elif config.state is None and getattr(config.listen, "_port", None):
+            # Where any port will do, nobody looks for it by an address that was typed.
+            self.log.warn(
+                "its key is another at each start (--ephemeral): who has met it at this address refuses it after the "
+                "next one; --name or --state keeps the key"
+            )
         if config.listen is not None:
             self._tell_room()
 
