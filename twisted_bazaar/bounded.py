@@ -74,6 +74,10 @@ class FairTable(Generic[K, V]):
     def __len__(self) -> int:
         return len(self._entries)
 
+    def __contains__(self, key: object) -> bool:
+        """Whether there is an entry under a key, expired or not."""
+        return key in self._entries
+
     def get(self, key: K, now: float) -> V | None:
         """The value under a key, or None when there is none or it has expired."""
         entry = self._entries.get(key)

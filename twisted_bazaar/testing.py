@@ -24,7 +24,7 @@ from twisted_bazaar.files.udp import Transfer
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.interfaces import AnyFlooded, INode, IRole
 from twisted_bazaar.node.control import NodeReply, NodeRequest, Ping, Pong
-from twisted_bazaar.node.datagrams.protocol import check_fits
+from twisted_bazaar.node.datagrams.datagram_socket import check_fits
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.sim.cluster import NODE_PORT, Cluster, Member, Observer, Programme, limits_of
@@ -216,7 +216,7 @@ class SimulatedNetwork:
     paused, crashed and have their disks fail.
 
     @param seed: decides everything that chance decides.
-    @param sealed: whether connections are sealed, by a stand-in for TLS; then nobody can be played by hand.
+    @param sealed: whether connections and datagrams are sealed, by stand-ins; then nobody can be played by hand.
     @ivar network: the machines and the ways between them.
     @ivar nodes: those that run, in the order in which they were added.
     @ivar events: what nodes reported: the node, the event, its details.
@@ -231,7 +231,7 @@ class SimulatedNetwork:
         self.traffic: list[tuple[int, int | None, Message]] = []
         self.datagrams: list[tuple[int, Address, Message]] = []
         self.tracker_address: Address | None = None
-        self._cluster = Cluster(self.network, sealed=sealed)
+        self._cluster = Cluster(self.network, sealed=sealed, datagrams_sealed=sealed)
         self._cluster.observe(_Record(self))
         self._members: dict[Node, Member] = {}
         self._left_by_stopped: list[object] = []

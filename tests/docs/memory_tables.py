@@ -221,7 +221,7 @@ def _acquaintances() -> ValidatedAddresses:
         LIMITS,
         LIMITS.datagram_bytes,
         lambda message, data, address: None,
-        lambda address: (address.host, address.port),
+        lambda where: where,
     )
 
 

@@ -24,7 +24,9 @@ from twisted_bazaar.identity.keys import KeyPair, own_id
 from twisted_bazaar.interfaces import AnyFlooded, INode, IRegistrar, IRole
 from twisted_bazaar.node.bootstrap import Bootstrap
 from twisted_bazaar.node.control import Disconnect, NodeReply
-from twisted_bazaar.node.datagrams.protocol import COOKIES, Datagrams, DatagramTrace
+from twisted_bazaar.node.datagrams.datagram_socket import DatagramSocket, DatagramTrace
+from twisted_bazaar.node.datagrams.protocol import COOKIES, Datagrams
+from twisted_bazaar.node.datagrams.sealed.protocol import SealedDatagrams
 from twisted_bazaar.node.datagrams.streaming import STREAMS, MakeStreams
 from twisted_bazaar.node.held_links import HeldLinks
 from twisted_bazaar.node.limits import Limits
@@ -115,7 +117,14 @@ class Node:
         self._held_links = HeldLinks(self._links)
         self.streams_first = streams_first
         streams = None if make_streams is None else partial(make_streams, secret=key.secret_for(STREAMS))
-        self.datagrams: Datagrams = Datagrams(reactor, rng, key.secret_for(COOKIES), limits, datagram_trace, streams)
+        cookies = key.secret_for(COOKIES)
+        self.datagrams: DatagramSocket = (
+            Datagrams(reactor, rng, cookies, limits, datagram_trace, streams)
+            if security.handshakes is None
+            else SealedDatagrams(
+                reactor, rng, cookies, limits, security.handshakes, key.public, datagram_trace, streams
+            )
+        )
         self.send_datagram: Callable[[Message, Sequence[Address]], None] = self.datagrams.send
 
     @property

@@ -24,6 +24,7 @@ from twisted_bazaar.node.node import Node
 from twisted_bazaar.plugin import declare_messages
 from twisted_bazaar.security.links.link_security import InTheClear, LinkSecurity, Sealed
 from twisted_bazaar.sim.engine.hosts import Host, Network
+from twisted_bazaar.sim.stand_in_handshakes import StandInHandshakes
 from twisted_bazaar.sim.stand_in_session import UsedNonces, stand_in_sessions
 from twisted_bazaar.values.addresses import Address, Peer
 from twisted_bazaar.wire.message import NO_ID, Message
@@ -266,15 +267,17 @@ class Cluster:
 
     @param network: where they are.
     @param sealed: whether their connections are sealed, by a stand-in for TLS.
+    @param datagrams_sealed: whether their datagrams are, too, by a stand-in for Noise.
     @ivar members: by name, in the order in which they were added.
     @ivar tracker: the one that hands out ids, if there is one.
     @ivar tracker_address: where those that are started from now on look for their tracker.
     """
 
-    def __init__(self, network: Network, *, sealed: bool = True) -> None:
+    def __init__(self, network: Network, *, sealed: bool = True, datagrams_sealed: bool = False) -> None:
         declare_messages()
         self.network = network
         self._used_nonces = UsedNonces() if sealed else None
+        self._datagrams_sealed = datagrams_sealed
         self.members: dict[str, Member] = {}
         self.observers: list[Observer] = []
         # Only those that look at messages: there are very many of these.
@@ -332,7 +335,10 @@ class Cluster:
         if self._used_nonces is None:
             return InTheClear()
         rng = random.Random(f"{self.network.seed}/{member.name}/{member.starts}/sessions")
-        return Sealed(member.host, stand_in_sessions(key, rng, self._used_nonces))
+        handshakes = None
+        if self._datagrams_sealed:
+            handshakes = StandInHandshakes(key, rng, self._used_nonces, member.host.seconds)
+        return Sealed(member.host, stand_in_sessions(key, rng, self._used_nonces), handshakes=handshakes)
 
     def note(self, event: str, **details: Any) -> None:
         """Tell the observers of something that happened to machines or ways."""

@@ -3,55 +3,40 @@
 Who wants to send to an address shows with each message a cookie that it has got from there, see
 L{twisted_bazaar.node.datagrams.validated_addresses}. Who shows none, or a wrong one, is told so in fewer bytes than it
 sent, and not heard, unless it asks a plain question: L{twisted_bazaar.node.datagrams.unvalidated}. Roles see none of
-this. What gets lost is lost: only knocks are repeated. Datagrams that are rubbish, too long, too many or of no known
-type are counted, and cost nothing more.
-
-Streams go by the same socket, if the node has any: what begins as theirs do is left to them.
+this. What gets lost is lost: only knocks are repeated.
 """
 
 from __future__ import annotations
 
 import random
-import socket
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
-from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred, succeed
-from twisted.internet.error import MessageLengthError
-from twisted.internet.interfaces import IListeningPort, IStreamClientEndpoint
-from twisted.internet.protocol import DatagramProtocol
-from twisted.logger import Logger
+from twisted.internet.defer import Deferred
 
 from twisted_bazaar.errors import UNREADABLE, UsageError
 from twisted_bazaar.interfaces import Opening
 from twisted_bazaar.node.control import Cookie, Knock, Stale
 from twisted_bazaar.node.datagrams.association import Association
 from twisted_bazaar.node.datagrams.cookies import ENDING_BYTES, ROOM_BYTES, Cookies, is_cookie, read_head
-from twisted_bazaar.node.datagrams.read_budget import DatagramReadBudget
+from twisted_bazaar.node.datagrams.datagram_socket import (
+    WORK_OF_MESSAGE,
+    DatagramClaim,
+    DatagramSocket,
+    DatagramTrace,
+    check_fits,
+)
 from twisted_bazaar.node.datagrams.streaming import NodeStreams, Where
 from twisted_bazaar.node.datagrams.unvalidated import Answering, Unvalidated
 from twisted_bazaar.node.datagrams.validated_addresses import ValidatedAddresses
 from twisted_bazaar.node.limits import Limits
-from twisted_bazaar.rate_limit import RateLimit
-from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import Address, plain_host
 from twisted_bazaar.wire.codec import codec_of
 from twisted_bazaar.wire.message import Message
 
-DatagramTrace = Callable[[Address, Message, int], None]
-DatagramClaim = Callable[[Any, Address], None]
-
-LARGEST_DATAGRAM: Final = 65_507
 COOKIES: Final = "cookies of datagrams"
 """The purpose of the secret that cookies follow from; see L{KeyPair.secret_for}."""
-_FAULTS_LOGGED_A_MINUTE: Final = 10
-# Of segments: a message is decoded and handed up, most segments are only put in their place.
-_WORK_OF_MESSAGE: Final = 4
-# What comes while this node does something else.
-_KEPT_BYTES: Final = 1 << 20
 _ABOUT_COOKIES: Final = frozenset({Knock, Cookie, Stale})
 _NAMES_ABOUT_COOKIES: Final = frozenset({"knock", "cookie", "stale"})
 
@@ -60,27 +45,16 @@ _encode = msgspec.json.Encoder().encode
 _decode_about_cookies = codec_of(_ABOUT_COOKIES).read
 
 
-class Datagrams(DatagramProtocol):
-    """The datagrams of one node.
+class Datagrams(DatagramSocket):
+    """The datagrams of one node, in the open.
 
-    @param reactor: time, timers and the socket.
     @param secret: what only this node knows; its cookies follow from it.
-    @param make_streams: makes the streams that share the socket, but for their secret; None for none.
-    @ivar streams: those.
-    @ivar port: where datagrams are taken; 0 for nowhere.
-    @ivar counts: how many datagrams were not taken, or not sent, by why.
     """
 
     __slots__ = (
-        *("_reactor", "_seconds", "_trace", "_grace_s", "port", "counts", "_cookies", "_strangers", "_answering"),
-        *("_at_hand", "_most_bytes", "_longest_body", "_interval_s", "_ahead_s", "_acquaintances", "_correspondents"),
-        *("_listening", "_send_to", "_is_v6", "_reading", "_is_open", "_faults", "_claims", "_questions"),
-        *("_decode", "streams", "_segments_begin"),
+        *("_cookies", "_strangers", "_answering", "_at_hand", "_longest_body"),
+        *("_acquaintances", "_correspondents", "_decode"),
     )
-
-    transport: Any
-    log: Final = Logger()
-    noisy = False
 
     def __init__(
         self,
@@ -91,22 +65,13 @@ class Datagrams(DatagramProtocol):
         trace: DatagramTrace | None = None,
         make_streams: Callable[..., NodeStreams] | None = None,
     ) -> None:
-        self._reactor = reactor
-        self._seconds: Callable[[], float] = reactor.seconds
-        self._trace = trace
-        self._grace_s = limits.grace_s
-        self.port: int = 0
-        self.counts: Counter[str] = Counter()
+        super().__init__(reactor, rng, limits, trace, make_streams)
         self._cookies = Cookies(secret, limits.cookie_s)
         self._strangers = Unvalidated(limits.strangers_a_second)
         self._answering: Answering | None = None
         # Who has sent what is being taken, and nearly always gets an answer.
         self._at_hand: Association | None = None
-        self._most_bytes = min(limits.datagram_bytes, LARGEST_DATAGRAM)
         self._longest_body = self._most_bytes - ROOM_BYTES
-        self._interval_s = 1 / limits.datagrams_a_second
-        # Half an interval of room, for what sums of fractions lose.
-        self._ahead_s = 1 - self._interval_s / 2
         self._acquaintances = ValidatedAddresses(
             reactor,
             rng,
@@ -118,68 +83,12 @@ class Datagrams(DatagramProtocol):
             is_traced=trace is not None,
         )
         self._correspondents = self._acquaintances.table
-        self._listening: IListeningPort | None = None
-        self._send_to: Callable[[bytes, Where], object] = self._put
-        self._is_v6 = False
-        self._reading = DatagramReadBudget(reactor)
-        self._is_open = False
-        self._faults = RateLimit.a_minute(_FAULTS_LOGGED_A_MINUTE)
-        self._claims: Mapping[type[Message], DatagramClaim] = {}
-        self._questions: frozenset[str] = frozenset()
         self._decode: Callable[..., Message] = _decode_about_cookies
-        self.streams: NodeStreams | None = None
-        self._segments_begin: bytes | None = None
-        if make_streams is not None:
-            self.streams = make_streams(
-                reactor=reactor,
-                rng=rng,
-                send=self._send_segment,
-                own_address=self._own_address,
-                may_answer=lambda where: self._strangers.allow(where[0], reactor.seconds()),
-            )
-            self._segments_begin = self.streams.first_byte
+
+    def _may_answer_stranger(self, where: Where) -> bool:
+        return self._strangers.allow(where[0], self._seconds())
 
     # What the node calls.
-
-    def listen(self, interface: str, port: int) -> Address:
-        """Open the socket.
-
-        @param interface: the address to take datagrams at; empty for all of this machine's.
-        @param port: 0 for any.
-        @return: where it is.
-        @raise CannotListenError: the port is taken, or the interface is not this machine's.
-        """
-        longest = self._most_bytes if self.streams is None else max(self._most_bytes, self.streams.longest_bytes)
-        # One byte more than is taken: what is cut there was too long.
-        self._listening = self._reactor.listenUDP(port, self, interface, longest + 1)
-        bound: Any = self._listening.getHost()
-        own_socket = getattr(self._listening, "socket", None)
-        if own_socket is not None:
-            self._send_to = own_socket.sendto
-            if self.streams is not None:
-                own_socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _KEPT_BYTES)
-        self.port = bound.port
-        self._is_open = True
-        self._is_v6 = ":" in bound.host
-        return Address(bound.host, bound.port)
-
-    def register_receivers(
-        self, claims: Mapping[type[Message], DatagramClaim], openings: Mapping[type[Message], Opening] | None = None
-    ) -> None:
-        """Hand datagrams to roles from now on, by the class of their message.
-
-        @param openings: by the message that a stream begins with, what takes it over.
-        """
-        self._claims = claims
-        self._questions = frozenset(str(cls.__struct_config__.tag) for cls in claims if cls.is_question)
-        if claims:
-            self._decode = codec_of(_ABOUT_COOKIES.union(claims)).read
-        if self.streams is not None and openings:
-            self.streams.listen(openings)
-
-    def stream_endpoint(self, address: Address, timeout_s: float | None) -> IStreamClientEndpoint | None:
-        """An endpoint for a stream to an address; None if this node has no streams."""
-        return None if self.streams is None or not self.port else self.streams.endpoint(address, timeout_s)
 
     def send(self, message: Message, addresses: Iterable[Address]) -> None:
         """Send a message, encoded once, to some addresses.
@@ -231,31 +140,18 @@ class Datagrams(DatagramProtocol):
         to = self._correspondents.get((address.host, address.port), now)
         return to is not None and to.given is not None and now < to.trusted_until
 
+    def register_receivers(
+        self, claims: Mapping[type[Message], DatagramClaim], openings: Mapping[type[Message], Opening] | None = None
+    ) -> None:
+        """Hand datagrams to roles from now on, by the class of their message."""
+        super().register_receivers(claims, openings)
+        if claims:
+            self._decode = codec_of(_ABOUT_COOKIES.union(claims)).read
+
     def close(self) -> Deferred[None]:
-        """Close the socket, when the streams are over or have had a moment to be.
-
-        @return: fires when it is.
-        """
+        """Close the socket, when the streams are over or have had a moment to be."""
         self._acquaintances.knocking.stop()
-        self.port = 0
-        if self.streams is None or self._listening is None:
-            return self._close()
-        streams = self.streams
-        timer = Timer(self._reactor, streams.abort)
-        timer.set(self._grace_s)
-
-        def ended(_: None) -> Deferred[None]:
-            timer.cancel()
-            return self._close()
-
-        return streams.stop().addCallback(ended)
-
-    def _close(self) -> Deferred[None]:
-        self._is_open = False
-        self._reading.stop()
-        listening = self._listening
-        done: Deferred[None] = succeed(None)
-        return done if listening is None else done.addCallback(lambda _: listening.stopListening())
+        return super().close()
 
     # What the socket calls.
 
@@ -270,7 +166,7 @@ class Datagrams(DatagramProtocol):
         if not self.port:
             return
         reading = self._reading
-        reading.left -= _WORK_OF_MESSAGE
+        reading.left -= WORK_OF_MESSAGE
         if reading.left <= 0:
             reading.read_later(self.transport)
         if len(data) > self._most_bytes:
@@ -297,13 +193,8 @@ class Datagrams(DatagramProtocol):
 
     def _send_segment(self, data: bytes, where: Where) -> None:
         """Send a datagram of a stream; what cannot be sent is as good as lost."""
-        if self._is_v6 and ":" not in where[0]:
-            where = (f"::ffff:{where[0]}", where[1])
         if self._is_open:
-            self._put(data, where)
-
-    def _own_address(self) -> Any:
-        return IPv4Address("UDP", "0.0.0.0", 0) if self._listening is None else self._listening.getHost()
+            self._put(data, self._on_the_socket(where))
 
     # Datagrams in.
 
@@ -312,17 +203,8 @@ class Datagrams(DatagramProtocol):
 
         @param ending: the right cookie and the last brace, if they stand last.
         """
-        due = sender.due
-        if due > now:
-            if due > now + 2:
-                # The clock was set back.
-                due = now
-            elif due > now + self._ahead_s:
-                self.counts["too many"] += 1
-                return
-        else:
-            due = now
-        sender.due = due + self._interval_s
+        if self._is_too_often(sender, now):
+            return
         try:
             message = self._decode(data, ending)
         except UNREADABLE:
@@ -341,13 +223,6 @@ class Datagrams(DatagramProtocol):
             self._note_fault(message, sender.address, now)
         finally:
             self._at_hand = None
-
-    def _note_fault(self, message: Message, address: Address, now: float) -> None:
-        self.counts["faults"] += 1
-        if self._faults.allow(now):
-            self.log.failure(
-                "a datagram {name} from {address} could not be handled", name=message.wire_name, address=address
-            )
 
     def _receive_strange(self, data: bytes, where: Where, now: float) -> None:
         """Take what does not end with a cookie known to be right."""
@@ -433,29 +308,4 @@ class Datagrams(DatagramProtocol):
     def _write(self, message: Message | None, data: bytes, address: Address) -> None:
         if self._trace is not None and message is not None:
             self._trace(address, message, len(data))
-        self._put(data, self._on_the_socket(address))
-
-    def _put(self, data: bytes, where: Where) -> None:
-        try:
-            self.transport.write(data, where)
-        except (OSError, ValueError, MessageLengthError):
-            # No way there, no room for it now, or a host of another family.
-            self.counts["unsent"] += 1
-
-    def _on_the_socket(self, address: Address) -> Where:
-        """An address as the transport writes it."""
-        host = address.host
-        return (f"::ffff:{host}" if self._is_v6 and ":" not in host else host), address.port
-
-
-def check_fits(message: Message, most_bytes: int) -> None:
-    """Refuse what is too long for a datagram of so many bytes, cookie and all.
-
-    @raise UsageError: it is.
-    """
-    size_bytes = len(_encode(message))
-    if size_bytes > most_bytes - ROOM_BYTES:
-        raise UsageError(
-            f"a {message.wire_name} of {size_bytes} bytes does not go into a datagram, which holds "
-            f"{most_bytes - ROOM_BYTES} besides its cookie"
-        )
+        self._put(data, self._on_the_socket((address.host, address.port)))

@@ -61,7 +61,7 @@ class ValidatedAddresses:
         limits: Limits,
         most_bytes: int,
         write: Write,
-        on_the_socket: Callable[[Address], Where],
+        on_the_socket: Callable[[Where], Where],
         *,
         is_traced: bool = False,
     ) -> None:
@@ -83,7 +83,7 @@ class ValidatedAddresses:
         endings = (ending_with(now_right.decode()), ending_with(right_before.decode()))
         entry = self.table.get(where, now)
         if entry is None:
-            entry = Association(address, self._on_the_socket(address), endings, 0.0)
+            entry = Association(address, self._on_the_socket(where), endings, 0.0)
         entry.endings, entry.endings_until = endings, self._cookies.valid_until(now)
         self.table.put(where, entry, network_of(address.host), now)
         return entry

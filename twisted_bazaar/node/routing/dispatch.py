@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import IRole, Opening
 from twisted_bazaar.node.datagrams.cookies import ENVELOPE_KEYS
-from twisted_bazaar.node.datagrams.protocol import DatagramClaim
+from twisted_bazaar.node.datagrams.datagram_socket import DatagramClaim
 from twisted_bazaar.values.addresses import Origin
 from twisted_bazaar.wire.error import Error
 from twisted_bazaar.wire.message import MESSAGE_TYPES, Message

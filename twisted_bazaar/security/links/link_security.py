@@ -21,6 +21,7 @@ from twisted_bazaar.errors import InTheOpen, PeerError, Unproven
 from twisted_bazaar.security.links.flusher import Flusher
 from twisted_bazaar.security.links.session import SessionMaker
 from twisted_bazaar.security.links.transport import Judge, SealedTransport
+from twisted_bazaar.security.noise.node_handshake import Handshakes
 from twisted_bazaar.values.addresses import text_of_endpoint
 from twisted_bazaar.wire.codec import Codec
 from twisted_bazaar.wire.error import Error
@@ -74,6 +75,10 @@ class LinkSecurity(Protocol):
     def is_sealed(self) -> bool:
         """Whether they are sealed, and keys proven."""
 
+    @property
+    def handshakes(self) -> Handshakes | None:
+        """What seals its datagrams; None if they go in the open."""
+
     def seal_server(self, endpoint: IStreamServerEndpoint) -> IStreamServerEndpoint:
         """What listens where an endpoint does."""
 
@@ -91,6 +96,7 @@ class InTheClear:
     """Nothing is sealed and no key proven: for teaching, and for netcat."""
 
     is_sealed: Final = False
+    handshakes: Final = None
 
     def seal_server(self, endpoint: IStreamServerEndpoint) -> IStreamServerEndpoint:
         """The same endpoint."""
@@ -110,13 +116,21 @@ class Sealed:
 
     @param clock: says when a turn ends.
     @param sessions: makes the session of each.
+    @param handshakes: what seals datagrams; None to leave them in the open.
     @param judge_at: gives what judges the key at an address that somebody has typed, and the key pinned there if any;
         None for anybody, but for pinned ones.
     """
 
     is_sealed: Final = True
 
-    def __init__(self, clock: IReactorTime, sessions: SessionMaker, judge_at: JudgeAt | None = None) -> None:
+    def __init__(
+        self,
+        clock: IReactorTime,
+        sessions: SessionMaker,
+        judge_at: JudgeAt | None = None,
+        handshakes: Handshakes | None = None,
+    ) -> None:
+        self.handshakes = handshakes
         self._sessions = sessions
         self._flusher = Flusher(clock)
         self._judge_at = judge_at or _pinned_only

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hmac
 from hashlib import sha256
-from typing import Final
+from typing import Final, Protocol
 
 from attrs import define, field, frozen
 from cryptography.exceptions import InvalidTag
@@ -30,6 +30,24 @@ _STATIC_ENDS: Final = KEY_BYTES + KEY_BYTES + TAG_BYTES
 _NO_NONCE: Final = bytes(4)
 
 
+class Seal(Protocol):
+    """What seals and opens under one key."""
+
+    def seal(self, number: int, said: bytes, beside: bytes = b"") -> bytes:
+        """Seal something.
+
+        @param number: of this message; never twice under one key.
+        @param beside: what is not sealed, but proven with it.
+        @return: 16 bytes more.
+        """
+
+    def open(self, number: int, sealed: bytes, beside: bytes = b"") -> bytes:
+        """Open what was sealed.
+
+        @raise Unproven: it was not sealed so.
+        """
+
+
 class Cipher:
     """AES-256-GCM under one key (the specification's C{ENCRYPT} and C{DECRYPT}).
 
@@ -42,19 +60,11 @@ class Cipher:
         self._aes = AESGCM(key)
 
     def seal(self, number: int, said: bytes, beside: bytes = b"") -> bytes:
-        """Seal something.
-
-        @param number: of this message; never twice under one key.
-        @param beside: what is not sealed, but proven with it.
-        @return: 16 bytes more.
-        """
+        """Seal something."""
         return self._aes.encrypt(_NO_NONCE + number.to_bytes(8, "big"), said, beside)
 
     def open(self, number: int, sealed: bytes, beside: bytes = b"") -> bytes:
-        """Open what was sealed.
-
-        @raise Unproven: it was not sealed so.
-        """
+        """Open what was sealed."""
         try:
             return self._aes.decrypt(_NO_NONCE + number.to_bytes(8, "big"), sealed, beside)
         except InvalidTag:
@@ -70,8 +80,8 @@ class Agreed:
     @ivar digest: of the whole handshake; both have the same, and no other handshake has.
     """
 
-    ours: Cipher
-    theirs: Cipher
+    ours: Seal
+    theirs: Seal
     digest: bytes
 
 

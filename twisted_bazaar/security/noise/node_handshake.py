@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -59,6 +60,9 @@ class Handshakes(Protocol):
         @raise Unproven: it is not for this node, or nobody has written it.
         """
 
+    def next_number(self) -> int:
+        """A number greater than any that this node has had, also before it was started; at most 64 bits."""
+
 
 class NoiseHandshakes:
     """Those by Noise IK.
@@ -69,6 +73,7 @@ class NoiseHandshakes:
     def __init__(self, key: KeyPair) -> None:
         self._name = bytes.fromhex(key.public)
         self._own = AgreementKey.of(key)
+        self._last_number = 0
 
     def begin(self, wanted: str, purpose: bytes) -> Begun:
         """Begin one with the node that has a key."""
@@ -83,6 +88,11 @@ class NoiseHandshakes:
         if agreement_key_of(key) != static:
             raise Unproven("a first message under the name of somebody else")
         return Heard(key, said[KEY_BYTES:], responder.second)
+
+    def next_number(self) -> int:
+        """A number greater than any that this node has had, as far as the clock was not set back."""
+        self._last_number = max(self._last_number + 1, time.time_ns() // 1_000)
+        return self._last_number
 
 
 @frozen

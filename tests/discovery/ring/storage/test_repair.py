@@ -30,7 +30,7 @@ from twisted_bazaar.discovery.ring.storage.messages import (
     RingTransfer,
 )
 from twisted_bazaar.discovery.ring.storage.store import Store
-from twisted_bazaar.node.datagrams.protocol import check_fits
+from twisted_bazaar.node.datagrams.datagram_socket import check_fits
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.values.addresses import Address

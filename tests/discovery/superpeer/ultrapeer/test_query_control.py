@@ -13,7 +13,7 @@ from twisted_bazaar.discovery.index.scheduling.pending import QUESTIONS_AT_ONCE
 from twisted_bazaar.discovery.superpeer.messages import Query, QueryEnd, QueryHit, SuperHello
 from twisted_bazaar.discovery.superpeer.ultrapeer.query_control import MOST_UNDER_WAY, SEARCH_BYTES
 from twisted_bazaar.discovery.superpeer.ultrapeer.query_hits import HIT_BYTES, QueryHits
-from twisted_bazaar.node.datagrams.protocol import check_fits
+from twisted_bazaar.node.datagrams.datagram_socket import check_fits
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.sim.engine.network_conditions import Conditions

@@ -48,7 +48,7 @@ class SealedNode:
     network: SealedNetwork
     where: Where
     key: KeyPair
-    taken: list[tuple[bytes, Where, str]] = field(factory=list)
+    taken: list[tuple[bytes, Where, str | None]] = field(factory=list)
     asked: list[tuple[bytes, Where, str]] = field(factory=list)
     answers: Callable[[bytes], bytes | None] = lambda said: b"answer to " + said
     counts: Counter[str] = field(factory=Counter)
@@ -66,10 +66,9 @@ class SealedNode:
             random.Random(self.where[0]),
             LIMITS,
             write=lambda data, where: self.network.under_way.append(Datagram(data, self.where, where)),
-            take=lambda *taken: self.taken.append(taken),
+            take=lambda said, path: self.taken.append((said, path.where, path.key)),
             answer=self._answer,
             count=lambda why: self.counts.update([why]),
-            wall_clock=lambda: self.network.now,
         )
 
     def _answer(self, said: bytes, where: Where, key: str, most_bytes: int) -> bytes | None:

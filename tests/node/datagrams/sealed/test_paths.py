@@ -291,11 +291,9 @@ class OthersTests(PathCase):
         self.meet()
         for n in range(50):
             self.ada.send(b"%d" % n, self.bob)
-            index = self.network.under_way[-1].data[1:5] if self.network.under_way else bytes(4)
+            index = self.network.under_way[-1].data[1:4] if self.network.under_way else bytes(3)
             self.network.run()
-            self.network.deliver(
-                Datagram(packets.LOST.make(int.from_bytes(index, "big")), self.bob.where, self.ada.where)
-            )
+            self.network.deliver(Datagram(packets.LOST.make(index), self.bob.where, self.ada.where))
             self.network.run()
             self.network.pass_time(0.1)
         self.assertEqual(self.bob.said_here, [b"%d" % n for n in range(50)])
@@ -304,7 +302,7 @@ class OthersTests(PathCase):
     def test_no_work_without_cookie(self) -> None:
         """A beginning without the right cookie costs no work with keys."""
         self.patch(self.bob.paths, "_handshakes", None)
-        data = packets.BEGIN.make(1, bytes(8), rest=bytes(200))
+        data = packets.BEGIN.make(b"abc", bytes(8), rest=bytes(200))
         self.network.deliver(Datagram(data, self.ada.where, self.bob.where))
         self.assertEqual([each.data[0] for each in self.network.under_way], [packets.COOKIE.byte])
 

@@ -54,6 +54,9 @@ class Attempts:
     def __len__(self) -> int:
         return len(self._all)
 
+    def __contains__(self, name: bytes) -> bool:
+        return name in self._all
+
     def start(self, name: bytes, attempt: Attempt, owner: str, now: float) -> None:
         """Send something, and again.
 

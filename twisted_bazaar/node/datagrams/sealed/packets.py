@@ -4,13 +4,13 @@
     COOKIE    nonce 8, cookie 8, key 32                the answer, no longer than what it answers
     QUESTION  nonce 8, cookie 8, first message         a question that changes nothing; zeros for no cookie
     ANSWER    nonce 8, second message                  its answer, with a cookie
-    BEGIN     index 4, cookie 8, first message         begins a session
-    READY     index 4, index 4, second message         the session is agreed
-    SEALED    index 4, number 8, sealed                what is said in a session
-    LOST      index 4                                  there is no such session here (any more)
+    BEGIN     index 3, cookie 8, first message         begins a session
+    READY     index 3, index 3, second message         the session is agreed
+    SEALED    index 3, number 8, sealed                what is said in a session
+    LOST      index 3                                  there is no such session here (any more)
 
-Numbers are big-endian. An index is the receiver's name for a session; READY has first the one of who began, then the
-other. Sans-IO.
+Numbers are big-endian. An index, any three bytes, is the receiver's name for a session; READY has first the one of
+who began, then the other. Sans-IO.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from twisted_bazaar.security.noise.handshake import FIRST_BYTES, SECOND_BYTES
 
 NONCE_BYTES: Final = 8
 COOKIE_BYTES: Final = 8
-INDEX_BYTES: Final = 4
+INDEX_BYTES: Final = 3
 
 
 @frozen
@@ -62,10 +62,10 @@ COOKIE: Final = _kind(2, f"{NONCE_BYTES}s{COOKIE_BYTES}s{KEY_BYTES}s")
 KNOCK: Final = _kind(1, f"{NONCE_BYTES}s", 55)
 QUESTION: Final = _kind(3, f"{NONCE_BYTES}s{COOKIE_BYTES}s", FIRST_BYTES + KEY_BYTES)
 ANSWER: Final = _kind(4, f"{NONCE_BYTES}s", SECOND_BYTES + COOKIE_BYTES)
-BEGIN: Final = _kind(5, f"I{COOKIE_BYTES}s", FIRST_BYTES + KEY_BYTES)
-READY: Final = _kind(6, "II", SECOND_BYTES)
-SEALED: Final = _kind(7, "I", SEALED_BYTES)
-LOST: Final = _kind(8, "I")
+BEGIN: Final = _kind(5, f"{INDEX_BYTES}s{COOKIE_BYTES}s", FIRST_BYTES + KEY_BYTES)
+READY: Final = _kind(6, f"{INDEX_BYTES}s{INDEX_BYTES}s", SECOND_BYTES)
+SEALED: Final = _kind(7, f"{INDEX_BYTES}s", SEALED_BYTES)
+LOST: Final = _kind(8, f"{INDEX_BYTES}s")
 NO_COOKIE: Final = bytes(COOKIE_BYTES)
 KINDS: Final = {kind.byte: kind for kind in (KNOCK, COOKIE, QUESTION, ANSWER, BEGIN, READY, SEALED, LOST)}
 

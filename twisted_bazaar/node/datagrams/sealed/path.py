@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from attrs import define, field
+from attrs import Factory, define, field
 
 from twisted_bazaar.security.noise.datagram_session import DatagramSession
+from twisted_bazaar.values.addresses import Address
 
 Where = tuple[str, int]
 
@@ -18,7 +19,7 @@ class Opened:
     """
 
     path: Path
-    theirs: int
+    theirs: bytes
     session: DatagramSession
     is_proven: bool
 
@@ -36,6 +37,8 @@ class Path:
     @ivar waiting: what goes when it can, and whether it is a question.
     @ivar is_doubted: whether the session is said to be lost, and there is no other yet.
     @ivar doubted_at: when that was said last.
+    @ivar due: by when all that has come from there would have come at the greatest rate allowed.
+    @ivar address: where it leads.
     """
 
     where: Where
@@ -48,6 +51,8 @@ class Path:
     waiting: list[tuple[bytes, bool]] = field(factory=list)
     is_doubted: bool = False
     doubted_at: float = float("-inf")
+    due: float = 0.0
+    address: Address = field(init=False, default=Factory(lambda self: Address(*self.where), takes_self=True))
 
     def has_cookie(self, now: float) -> bool:
         """Whether it has a cookie to show there."""

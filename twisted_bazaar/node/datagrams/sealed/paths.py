@@ -47,11 +47,10 @@ class SealedPaths:
     @param cookies: that it gives.
     @param rng: names of sessions and of knocks; the keys come from elsewhere.
     @param write: sends a datagram.
-    @param take: is given what came in a session, where from, and whose it is.
-    @param answer: is given a question of who has no cookie, in the same way, with the length that the answer may have;
+    @param take: is given what came in a session, or in answer to a question, and on which path.
+    @param answer: is given a question of who has no session, where from, whose it is, and how long its answer may be;
         returns the answer, or None for none.
     @param count: counts a datagram that was not taken, by why.
-    @param wall_clock: the time of day in seconds, which goes on while this node does not run.
     """
 
     def __init__(
@@ -62,10 +61,9 @@ class SealedPaths:
         rng: random.Random,
         limits: Limits,
         write: Write,
-        take: Callable[[bytes, Where, str], None],
+        take: Callable[[bytes, Path], None],
         answer: Callable[[bytes, Where, str, int], bytes | None],
         count: Callable[[str], None],
-        wall_clock: Callable[[], float],
     ) -> None:
         self._handshakes = handshakes
         self._key = bytes.fromhex(key)
@@ -76,12 +74,10 @@ class SealedPaths:
         self._take = take
         self._answer_question = answer
         self._count = count
-        self._wall_clock = wall_clock
-        self._last_number = 0
         self._attempts = Attempts(write)
         self._paths: FairTable[tuple[Where, str | None], Path] = FairTable(limits.correspondents, 2 * limits.cookie_s)
         self._latest: FairTable[Where, Path] = FairTable(limits.correspondents, 2 * limits.cookie_s)
-        self._opened: FairTable[int, Opened] = FairTable(2 * limits.correspondents, RENEW_S + GRACE_S)
+        self._opened: FairTable[bytes, Opened] = FairTable(2 * limits.correspondents, RENEW_S + GRACE_S)
         self._numbers: FairTable[str, int] = FairTable(limits.correspondents, RENEW_S + GRACE_S)
         self._answers = StrangersShare(limits.strangers_a_second)
         self._handshakes_of_strangers = StrangersShare(STRANGERS_A_SECOND, groups=1)
@@ -120,6 +116,11 @@ class SealedPaths:
             self._go_on(path, now)
         return True
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether any answer is waited for."""
+        return bool(len(self._attempts))
+
     def has_session(self, where: Where, now: float) -> bool:
         """Whether there is a session with whoever is at an address, so that it is proven to receive there."""
         path = self._latest.get(where, now)
@@ -137,8 +138,8 @@ class SealedPaths:
         except Unproven:
             self._count("unproven")
 
-    def say_again(self, now: float) -> bool:
-        """Say again what was not answered; returns whether anything is under way, so that it is to be called again."""
+    def say_again(self, now: float) -> None:
+        """Say again what was not answered in time; called from time to time while anything is waited for."""
         for name, attempt in self._attempts.due(now):
             if attempt.question is None:
                 self._write(attempt.data, attempt.path.where)
@@ -147,7 +148,6 @@ class SealedPaths:
                 self._attempts.end(name)
                 attempt.path.waiting.insert(0, (attempt.question, False))
                 self._reach(attempt.path, now)
-        return bool(len(self._attempts))
 
     # How a session is begun.
 
@@ -169,15 +169,22 @@ class SealedPaths:
             nonce = self._rng.randbytes(NONCE_BYTES)
             self._start(path, nonce, Attempt(path, packets.KNOCK.make(nonce, rest=bytes(55))), now)
             return
-        index = self._rng.getrandbits(8 * INDEX_BYTES)
+        index = self._new_index()
         try:
             begun = self._handshakes.begin(path.key, SESSION)
-            message = begun.first(self._number().to_bytes(_NUMBER_BYTES, "big"))
+            message = begun.first(self._handshakes.next_number().to_bytes(_NUMBER_BYTES, "big"))
         except Unproven:
             self._give_up(path)
             return
         data = packets.BEGIN.make(index, path.cookie, rest=message)
-        self._start(path, index.to_bytes(INDEX_BYTES, "big"), Attempt(path, data, begun), now)
+        self._start(path, index, Attempt(path, data, begun), now)
+
+    def _new_index(self) -> bytes:
+        """A name for a session that no other has."""
+        while True:
+            index = self._rng.randbytes(INDEX_BYTES)
+            if index not in self._opened and index not in self._attempts:
+                return index
 
     def _ask(self, path: Path, said: bytes, now: float) -> bool:
         """Ask without a session; returns whether that goes."""
@@ -198,11 +205,6 @@ class SealedPaths:
     def _start(self, path: Path, name: bytes, attempt: Attempt, now: float) -> None:
         path.attempt = name
         self._attempts.start(name, attempt, network_of(path.where[0]), now)
-
-    def _number(self) -> int:
-        """A number greater than those that this node has said before, if need be before it was started."""
-        self._last_number = max(self._last_number + 1, int(self._wall_clock() * 1_000_000))
-        return self._last_number
 
     def _cookie_given(
         self, where: Where, now: float, size: int, rest: bytes, nonce: bytes, cookie: bytes, key: bytes
@@ -230,16 +232,15 @@ class SealedPaths:
             path.waiting.insert(0, (attempt.question, True))
         self._go_on(path, now)
 
-    def _ready(self, where: Where, now: float, size: int, rest: bytes, ours: int, theirs: int) -> None:
+    def _ready(self, where: Where, now: float, size: int, rest: bytes, ours: bytes, theirs: bytes) -> None:
         """A session that this node has begun is agreed."""
-        name = ours.to_bytes(INDEX_BYTES, "big")
-        attempt = self._attempts.get(name, where, now)
+        attempt = self._attempts.get(ours, where, now)
         if attempt is None or attempt.handshake is None:
             self._count("unasked")
             return
         path = attempt.path
         _, agreed = attempt.handshake.second(rest)
-        self._attempts.end(name)
+        self._attempts.end(ours)
         opened = Opened(path, theirs, DatagramSession(agreed, now), is_proven=True)
         self._opened.put(ours, opened, network_of(where[0]), now)
         self._use(path, opened, now)
@@ -250,10 +251,10 @@ class SealedPaths:
     def _answered(self, where: Where, now: float, size: int, rest: bytes, nonce: bytes) -> None:
         """The answer to a question without a session."""
         attempt = self._attempts.get(nonce, where, now)
-        if attempt is None or attempt.handshake is None or attempt.path.key is None:
+        if attempt is None or attempt.handshake is None:
             self._count("unasked")
             return
-        path, key = attempt.path, attempt.path.key
+        path = attempt.path
         said, _ = attempt.handshake.second(rest)
         self._attempts.end(nonce)
         path.cookie, path.shown_until = said[:COOKIE_BYTES], now + self._shown_s
@@ -261,7 +262,7 @@ class SealedPaths:
             # Its answer would have been longer than the question: it is to be asked in a session.
             path.waiting.insert(0, (attempt.question or b"", False))
         else:
-            self._take(said[COOKIE_BYTES:], where, key)
+            self._take(said[COOKIE_BYTES:], path)
         self._go_on(path, now)
 
     # How one is answered.
@@ -298,10 +299,10 @@ class SealedPaths:
         second, _ = heard.reply(self._cookie_for(where, now) + (answer if fits and answer else b""))
         self._write(packets.ANSWER.make(nonce, rest=second), where)
 
-    def _begun(self, where: Where, now: float, size: int, rest: bytes, theirs: int, cookie: bytes) -> None:
+    def _begun(self, where: Where, now: float, size: int, rest: bytes, theirs: bytes, cookie: bytes) -> None:
         """Somebody begins a session."""
         if not self._cookies.is_valid(cookie.hex(), *where, now):
-            self._give_cookie(theirs.to_bytes(INDEX_BYTES, "big") + bytes(NONCE_BYTES - INDEX_BYTES), where, now)
+            self._give_cookie(theirs + bytes(NONCE_BYTES - INDEX_BYTES), where, now)
             return
         if not self.has_session(where, now) and not self._handshakes_of_strangers.allow("", now):
             self._count("put off")
@@ -312,7 +313,7 @@ class SealedPaths:
             return
         second, agreed = heard.reply(b"")
         path = self._path(where, heard.key, now)
-        ours = self._rng.getrandbits(8 * INDEX_BYTES)
+        ours = self._new_index()
         path.pending = Opened(path, theirs, DatagramSession(agreed, now), is_proven=False)
         self._opened.put(ours, path.pending, network_of(where[0]), now)
         self._write(packets.READY.make(theirs, ours, rest=second), where)
@@ -328,7 +329,7 @@ class SealedPaths:
 
     # In a session.
 
-    def _sealed(self, where: Where, now: float, size: int, rest: bytes, index: int) -> None:
+    def _sealed(self, where: Where, now: float, size: int, rest: bytes, index: bytes) -> None:
         opened = self._opened.get(index, now)
         if opened is None or opened.path.where != where:
             self._count("unknown session")
@@ -341,10 +342,10 @@ class SealedPaths:
             opened.is_proven = True
             self._use(path, opened, now)
             self._flush(path, now)
-        if said and path.key is not None:
-            self._take(said, where, path.key)
+        if said:
+            self._take(said, path)
 
-    def _lost(self, where: Where, now: float, size: int, rest: bytes, index: int) -> None:
+    def _lost(self, where: Where, now: float, size: int, rest: bytes, index: bytes) -> None:
         """The other end says that it does not know a session: that may be, or somebody else has said it."""
         path = self._latest.get(where, now)
         if path is None or path.opened is None or path.opened.theirs != index or now < path.doubted_at + _DOUBT_S:

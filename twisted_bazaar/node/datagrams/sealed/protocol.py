@@ -1,0 +1,231 @@
+"""Sealed datagrams between nodes: nobody on the way reads them, and whose each is, is proven.
+
+Roles see none of this. What gets lost is lost: only what begins a session is repeated, see
+L{twisted_bazaar.node.datagrams.sealed.paths}. Segments of streams go in the same sessions.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+from attrs import define, field
+from twisted.internet.defer import Deferred
+
+from twisted_bazaar.errors import UNREADABLE, UsageError, WireError
+from twisted_bazaar.interfaces import Opening
+from twisted_bazaar.node.datagrams.cookies import Cookies
+from twisted_bazaar.node.datagrams.datagram_socket import (
+    WORK_OF_MESSAGE,
+    DatagramClaim,
+    DatagramSocket,
+    DatagramTrace,
+    check_fits,
+)
+from twisted_bazaar.node.datagrams.sealed import packets
+from twisted_bazaar.node.datagrams.sealed.attempts import AGAIN_S
+from twisted_bazaar.node.datagrams.sealed.path import Path
+from twisted_bazaar.node.datagrams.sealed.paths import SealedPaths
+from twisted_bazaar.node.datagrams.streaming import NodeStreams, Where
+from twisted_bazaar.node.limits import Limits
+from twisted_bazaar.security.noise.node_handshake import Handshakes
+from twisted_bazaar.timer import Timer
+from twisted_bazaar.values.addresses import Address, plain_host
+from twisted_bazaar.wire.codec import codec_of
+from twisted_bazaar.wire.message import Message
+
+# Of segments: a handshake takes some hundred times as long as one.
+_WORK_OF_HANDSHAKE: Final = 64
+_HANDSHAKES: Final = frozenset(kind.byte for kind in (packets.QUESTION, packets.ANSWER, packets.BEGIN, packets.READY))
+
+
+def _read_nothing(said: bytes) -> Message:
+    raise WireError("this node takes no datagrams")
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+@define
+class _Answering:
+    """A question without a session, while it is being answered.
+
+    @ivar address: where it came from.
+    @ivar said: what is answered.
+    """
+
+    address: Address
+    said: list[bytes] = field(factory=list)
+
+
+class SealedDatagrams(DatagramSocket):
+    """The datagrams of one node, sealed.
+
+    @param secret: what only this node knows; its cookies follow from it.
+    @param handshakes: its own.
+    @param key: its public key.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        rng: random.Random,
+        secret: bytes,
+        limits: Limits,
+        handshakes: Handshakes,
+        key: str,
+        trace: DatagramTrace | None = None,
+        make_streams: Callable[..., NodeStreams] | None = None,
+    ) -> None:
+        super().__init__(reactor, rng, limits, trace, make_streams)
+        self._longest_body = self._most_bytes - packets.SEALED.size
+        self._answering: _Answering | None = None
+        self._decode: Callable[[bytes], Message] = _read_nothing
+        self._again = Timer(reactor, self._say_again)
+        self._paths = SealedPaths(
+            handshakes,
+            key,
+            Cookies(secret, limits.cookie_s),
+            rng,
+            limits,
+            write=self._write,
+            take=self._take,
+            answer=self._answer,
+            count=self._count,
+        )
+
+    # What the node calls.
+
+    def register_receivers(
+        self, claims: Mapping[type[Message], DatagramClaim], openings: Mapping[type[Message], Opening] | None = None
+    ) -> None:
+        """Hand datagrams to roles from now on, by the class of their message."""
+        super().register_receivers(claims, openings)
+        if claims:
+            self._decode = codec_of(frozenset(claims)).read
+
+    def send(self, message: Message, addresses: Iterable[Address]) -> None:
+        """Send a message, encoded once, to some addresses.
+
+        @raise UsageError: it does not fit into a datagram, or this node has no socket for datagrams.
+        """
+        body = _encode(message)
+        if len(body) > self._longest_body:
+            check_fits(message, self._most_bytes)
+        if not self.port:
+            if self._listening is None:
+                raise UsageError("this node takes no datagrams, and so cannot send any")
+            return
+        now = self._seconds()
+        for address in addresses:
+            if self._answering is not None and self._answering.address == address:
+                self._answering.said.append(body)
+            elif not self._paths.send(body, (address.host, address.port), None, now, is_question=message.is_question):
+                self.counts["unsent"] += 1
+                continue
+            if self._trace is not None:
+                self._trace(address, message, len(body) + packets.SEALED.size)
+        self._watch()
+
+    def has_validated(self, address: Address) -> bool:
+        """Whether there is a session with whoever is at an address.
+
+        To a stranger, while it is being answered, nothing can be sent but the answer.
+        """
+        if self._answering is not None and self._answering.address == address:
+            return False
+        return self._paths.has_session((address.host, address.port), self._seconds())
+
+    def _close(self) -> Deferred[None]:
+        self._again.cancel()
+        return super()._close()
+
+    # What the socket calls.
+
+    def datagramReceived(self, data: bytes, where: Where) -> None:
+        """Take a datagram."""
+        if not self._is_open:
+            return
+        reading = self._reading
+        reading.left -= _WORK_OF_HANDSHAKE if data[:1] and data[0] in _HANDSHAKES else 1
+        if reading.left <= 0:
+            reading.read_later(self.transport)
+        if len(data) > self._most_read_bytes:
+            self.counts["oversize"] += 1
+            return
+        self._paths.received(data, (plain_host(where[0]), where[1]) if self._is_v6 else where, self._seconds())
+        self._watch()
+
+    # What paths call.
+
+    def _write(self, data: bytes, where: Where) -> None:
+        if self._is_open:
+            self._put(data, self._on_the_socket(where))
+
+    def _count(self, why: str) -> None:
+        self.counts[why] += 1
+
+    def _take(self, said: bytes, path: Path) -> None:
+        """Hand up what was said in a session."""
+        if said[:1] == self._segments_begin:
+            if self.streams is not None and not self.streams.datagram_received(said, path.where):
+                self.counts["rubbish"] += 1
+            return
+        now = self._seconds()
+        self._reading.left -= WORK_OF_MESSAGE
+        if not self.port or self._is_too_often(path, now):
+            return
+        try:
+            message = self._decode(said)
+        except UNREADABLE:
+            self.counts["rubbish"] += 1
+            return
+        self._handle(message, path.address, now)
+
+    def _answer(self, question: bytes, where: Where, key: str, most_bytes: int) -> bytes | None:
+        """The answer to a question without a session."""
+        if not self.port:
+            return None
+        try:
+            message = self._decode(question)
+        except UNREADABLE:
+            self.counts["rubbish"] += 1
+            return None
+        if not message.is_question:
+            self.counts["unshown"] += 1
+            return None
+        self._answering = answering = _Answering(Address(*where))
+        try:
+            self._handle(message, answering.address, self._seconds())
+        finally:
+            self._answering = None
+        return answering.said[0] if len(answering.said) == 1 else None
+
+    # Inside.
+
+    def _handle(self, message: Message, address: Address, now: float) -> None:
+        try:
+            self._claims[type(message)](message, address)
+        except Exception:
+            self._note_fault(message, address, now)
+
+    def _send_segment(self, data: bytes, where: Where) -> None:
+        """Send a datagram of a stream; what cannot be sent is as good as lost."""
+        if self._is_open:
+            self._paths.send(data, where, None, self._seconds())
+            self._watch()
+
+    def _may_answer_stranger(self, where: Where) -> bool:
+        # Whoever opens a stream has a session, so it receives where it says.
+        return True
+
+    def _watch(self) -> None:
+        """Look again, while any answer is waited for."""
+        if self._paths.is_waiting and not self._again.is_set:
+            self._again.set(AGAIN_S)
+
+    def _say_again(self) -> None:
+        self._paths.say_again(self._seconds())
+        self._watch()
