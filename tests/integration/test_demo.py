@@ -19,6 +19,8 @@ from attrs import define
 
 _MARK = "TEST_RUN_OF_BAZAAR"
 _LONGEST_S = 90.0
+# Has each process keep what it sends.
+_RECORDER = Path(__file__).parent / "recorder"
 
 
 @define
@@ -106,6 +108,42 @@ def test_keeps_its_promises(demo: DemoRun) -> None:
     assert max(map(len, story.splitlines())) <= 80
     assert demo.processes() == []
     assert list(demo.directory.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_no_word_of_it_is_sent(demo: DemoRun, tmp_path: Path) -> None:
+    """In all that its daemons send over the network there is no word of goods, prices, questions or who asks."""
+    sent = tmp_path / "sent"
+    sent.mkdir()
+    environment = {
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(_RECORDER), *sys.path))),
+        "KEEP_WHAT_IS_SENT_IN": str(sent),
+    }
+    # What is sent in the open is found: the same words, cut in two.
+    speaker = (
+        "import socket",
+        "here = socket.create_server(('127.0.0.1', 0))",
+        "there = socket.create_connection(here.getsockname())",
+        "there.send(b'two qui'), there.send(b'nces')",
+    )
+    subprocess.run([sys.executable, "-c", "\n".join(speaker)], env={**os.environ, **environment}, check=True)
+    [in_the_open] = sent.iterdir()
+    assert b"quince" in in_the_open.read_bytes()
+    in_the_open.unlink()
+
+    process = demo.start(**environment)
+    story, errors = process.communicate(timeout=_LONGEST_S)
+    assert (process.returncode, errors) == (0, "")
+    assert "quince" in story
+
+    connections = {path.name: path.read_bytes() for path in sent.iterdir()}
+    assert len(connections) > 20, "two ends of each of the links"
+    for name, carried in connections.items():
+        assert name.startswith("SOCK_STREAM")
+        assert carried[:1] == b"\x16", "a TLS handshake comes first"
+        # Three letters come about by chance now and then.
+        for word in (b"apple", b"quince", b"pear", b'"fig"', b"price", b"search", b"thisis", b"seller", b"buyer"):
+            assert word not in carried, (name, word)
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -187,17 +188,24 @@ def test_bad_pin(daemons: Daemons) -> None:
 
 
 def test_files(daemons: Daemons, tmp_path: Path) -> None:
-    """A file comes over sealed connections, found by a sealed index, from the node that has the key it was found by."""
+    """A file comes from the node whose key it was found by, over ways on which who listens finds no word of it."""
     server = daemons.start("bazaar-node", "--role", "index_server", "--ephemeral", *HERE)
-    index = ("--index", f"tcp:127.0.0.1:{server.wait_for_port()}")
     folder = tmp_path / "mine"
     folder.mkdir()
     content = bytes(range(256)) * 10_000
     (folder / "song.ogg").write_bytes(content)
-    share = daemons.start("share", str(folder), *index, *HERE, "--ephemeral", program=BAZAAR)
-    share.wait_for("song|1 file")
-    until(lambda: daemons.run(BAZAAR, "search", "song", *index).returncode == ExitStatus.DONE)
-    (tmp_path / "got").mkdir()
-    done = daemons.run(BAZAAR, "get", "song.ogg", *index, "-o", str(tmp_path / "got"))
-    assert done.returncode == ExitStatus.DONE, done.stderr
-    assert (tmp_path / "got" / "song.ogg").read_bytes() == content
+    with RecordedWay(server.wait_for_port()) as to_index, RecordedWay(free_port()) as to_sharer:
+        index = ("--index", f"tcp:127.0.0.1:{to_index.own_port}")
+        listening = ("--listen", f"tcp:{to_sharer.port}:interface=127.0.0.1")
+        known_at = ("--advertise", f"127.0.0.1:{to_sharer.own_port}")
+        share = daemons.start("share", str(folder), *index, *listening, *known_at, "--ephemeral", program=BAZAAR)
+        share.wait_for("song|1 file")
+        until(lambda: daemons.run(BAZAAR, "search", "song", *index).returncode == ExitStatus.DONE)
+        (tmp_path / "got").mkdir()
+        done = daemons.run(BAZAAR, "get", "song.ogg", *index, "-o", str(tmp_path / "got"))
+        assert done.returncode == ExitStatus.DONE, done.stderr
+        assert (tmp_path / "got" / "song.ogg").read_bytes() == content
+        assert len(to_sharer.carried) > len(content), "it went that way"
+        digest = sha256(content)
+        words = (b"song.ogg", b"findfiles", b"fetch", digest.digest(), digest.hexdigest().encode(), content[:64])
+        assert [word for way in (to_index, to_sharer) for word in words if word in way.carried] == []
