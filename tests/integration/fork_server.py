@@ -170,6 +170,11 @@ class ForkServer:
         (pid,) = _PID.unpack(os.read(ends, _PID.size))
         return Forked(words, pid, ends, pipes, self._peak_mb)
 
+    def warm_up(self) -> None:
+        """Start the server, and wait until it has imported everything."""
+        streams = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+        self.start((sys.executable, "-c", ""), cwd=None, env=os.environ, **streams).wait()
+
     def close(self) -> None:
         """End the server, and what it has started."""
         self._socket = None
