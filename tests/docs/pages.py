@@ -41,7 +41,9 @@ SPECIFICATION: Final = {
     if path.name != "README.md"
 }
 # Those about messages; streams are made of segments, links carry anything, and both have tests of their own.
-OF_MESSAGES: Final = {name: text for name, text in SPECIFICATION.items() if name not in ("links.md", "streams.md")}
+OF_MESSAGES: Final = {
+    name: text for name, text in SPECIFICATION.items() if name not in ("links.md", "sealed-datagrams.md", "streams.md")
+}
 MARKET: Final = SPECIFICATION["market.md"]
 TRADE: Final = SPECIFICATION["trade.md"]
 INDEX: Final = SPECIFICATION["index-server.md"]

@@ -11,6 +11,8 @@ _SESSION: Final = "security/tls/tls_session.py"
 _IMPOSTERS: Final = "security/tls/test_tls_session.py::ImposterTests::"
 _TRANSPORT: Final = "security/links/test_sealed_transport.py::SealedTransportTests::"
 _NODES: Final = "security/links/test_sealed_nodes.py::SealedNodeTests::"
+_SEALED: Final = "node/datagrams/sealed/"
+_PATHS: Final = "node/datagrams/sealed/test_paths.py::OthersTests::"
 _KNOWN: Final = "security/test_known_keys.py::KnownKeysTests::"
 
 BUGS: Final[Mapping[int, Sequence[Bug]]] = {
@@ -19,6 +21,49 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
             "a key that nobody owns",
             "security/test_certificate.py",
             ("security/certificate.py", "crypto_sign_ed25519_pk_to_curve25519(raw)", "pass"),
+        ),
+        bug(
+            "a responder's key that follows from what is public",
+            "security/noise/test_handshake.py",
+            (
+                "security/noise/handshake.py",
+                "answers alike.\n        self._ephemeral = AgreementKey.fresh()",
+                "answers alike.\n        self._ephemeral = AgreementKey.from_bytes(own.public)",
+            ),
+        ),
+        bug(
+            "a first message under the name of somebody else",
+            "security/noise/test_node_handshake.py",
+            ("security/noise/node_handshake.py", "if agreement_key_of(key) != static:", "if False:"),
+        ),
+        bug(
+            "a datagram that counts twice",
+            "security/noise/test_datagram_session.py",
+            ("security/noise/datagram_session.py", "self._window.mark(number)", "pass"),
+        ),
+        bug(
+            "a session used before anybody has spoken in it",
+            f"{_PATHS}test_all_again",
+            (f"{_SEALED}paths.py", "path.pending = Opened(", "path.opened = path.pending = Opened("),
+        ),
+        bug(
+            "work with keys for who shows no cookie",
+            f"{_PATHS}test_no_work_without_cookie",
+            (f"{_SEALED}paths.py", "if not self._cookies.is_valid(cookie.hex(), *where, now):", "if False:"),
+        ),
+        bug(
+            "a key that is wanted no more when another is said",
+            f"{_PATHS}test_other_at_the_address",
+            (
+                f"{_SEALED}paths.py",
+                "        if path.key is None:\n            # Nobody",
+                "        if path.key != key.hex():\n            # Nobody",
+            ),
+        ),
+        bug(
+            "an order taken as a question",
+            "node/datagrams/sealed/test_protocol.py",
+            (f"{_SEALED}protocol.py", "if not message.is_question:", "if False:"),
         ),
         bug(
             "a verdict by what stands above the leaf",

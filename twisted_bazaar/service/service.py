@@ -23,6 +23,7 @@ from twisted_bazaar.node.node import Node
 from twisted_bazaar.plugin import declare_messages, load_roles
 from twisted_bazaar.security.known_keys import KnownKeys
 from twisted_bazaar.security.links.link_security import InTheClear, LinkSecurity, Sealed
+from twisted_bazaar.security.noise.node_handshake import NoiseHandshakes
 from twisted_bazaar.security.tls.tls_session import tls_sessions
 from twisted_bazaar.service.config import NodeConfig
 from twisted_bazaar.service.process import exit_with, expect_many_objects
@@ -215,7 +216,7 @@ def build_node(config: NodeConfig, roles: Sequence[IRole], reactor: Any, *journa
     key = KeyPair.generate(rng) if state is None else state.key(rng)
     security: LinkSecurity = InTheClear()
     if not config.is_plain:
-        security = Sealed(reactor, tls_sessions(key), KnownKeys(state).judge_at)
+        security = Sealed(reactor, tls_sessions(key), KnownKeys(state).judge_at, NoiseHandshakes(key))
     told = [*journals, *([events.enter] if events else [])]
     if state is not None and not any(IRegistrar.providedBy(role) for role in roles):
         # Who hands out ids reports those of others.

@@ -91,6 +91,15 @@ class SealedDatagramTests(SynchronousTestCase):
         self.network.run(0.1)
         self.assertEqual(self.speakers[0].heard, ["you asked who", "you asked again"])
 
+    def test_no_question(self) -> None:
+        """What is no question is heard in a session alone, and so once: anybody could say it again before."""
+        paths: Any = self.ada.datagrams
+        where, said = (self.bob_where.host, self.bob_where.port), b'{"type":"test-sealed-note","text":"buy"}'
+        paths._paths.send(said, where, self.bob.key.public, self.network.seconds(), is_question=True)
+        self.network.run(0.1)
+        self.assertEqual(self.speakers[1].heard, ["buy"])
+        self.assertEqual(self.bob.datagrams.counts, {"unshown": 1})
+
     def test_fault(self) -> None:
         """One that cannot be handled is counted, and the next is taken."""
         self.assertEqual(self.say("boom", "next"), ["next"])

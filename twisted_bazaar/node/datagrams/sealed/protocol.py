@@ -96,6 +96,13 @@ class SealedDatagrams(DatagramSocket):
             count=self._count,
         )
 
+    @property
+    def _most_read_bytes(self) -> int:
+        streams = self.streams
+        return (
+            self._most_bytes if streams is None else max(self._most_bytes, streams.longest_bytes + packets.SEALED.size)
+        )
+
     # What the node calls.
 
     def register_receivers(
