@@ -24,6 +24,7 @@ from twisted_bazaar.errors import (
     PeerError,
     ReachedItself,
     ReachedTracker,
+    Unproven,
     Unreachable,
 )
 from twisted_bazaar.identity.keys import KeyPair
@@ -184,6 +185,10 @@ class LinkTable:
         """
         try:
             sealed = self._security.seal_named(endpoint)
+        except Unproven as error:
+            _tell_failed(endpoint, error)
+            raise
+        try:
             link = await sealed.connect(LinkFactory(lambda addr: self._build_dialled(to_tracker)))
         except (ConnectError, OSError) as error:
             raise Unreachable(text_of_endpoint(endpoint), reason_of(error)) from error
@@ -210,8 +215,7 @@ class LinkTable:
         try:
             await link.opened
         except PeerError as error:
-            if isinstance(endpoint, EndpointAround):
-                endpoint.link_failed(error)
+            _tell_failed(endpoint, error)
             raise
         return link
 
@@ -385,6 +389,12 @@ class LinkTable:
             self.turn.stop()
             self._watch.stop()
             self._ended.callback(None)
+
+
+def _tell_failed(endpoint: IStreamClientEndpoint, error: PeerError) -> None:
+    """Tell whoever observes an endpoint why no link was made there."""
+    if isinstance(endpoint, EndpointAround):
+        endpoint.link_failed(error)
 
 
 def _address_at(link: Link) -> Address:

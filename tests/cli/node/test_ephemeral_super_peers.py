@@ -125,6 +125,16 @@ class JoiningTests(SynchronousTestCase):
         self.assertIsInstance(self.ended[0].value, NegativeAnswer)
         return str(self.ended[0].value.message)
 
+    def test_pinned_in_the_open(self) -> None:
+        """Where a key is pinned nobody is dialled in the open, whoever is there; of several it is said which."""
+        self.add_super_peer("10.0.0.2")
+        pinned = f"{FIRST}#{'ab' * 32}"
+        self.assertEqual(
+            self.refusal(pinned, SECOND),
+            f"no super peer at {pinned}, {SECOND}: at {pinned} no key is proven in the open; leave out --plain, or the "
+            "# and what follows it",
+        )
+
     def test_no_super_peer(self) -> None:
         """What is there and is no super peer is named as such, soon, and whoever runs none is not told to start it."""
         host = self.network.host("10.0.0.2")

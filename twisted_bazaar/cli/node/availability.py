@@ -14,8 +14,6 @@ _SENTENCES: Final[Mapping[NotJoined, str]] = {
     NotJoined.FULL: "the one {there} has no room for this node",
     NotJoined.SILENT: "a connection was made {there}, but {reason}",
     NotJoined.STRANGER: "what listens {there} is no {name} ({reason})",
-    NotJoined.CLOSED: "a connection was made {there}, but {reason}",
-    NotJoined.UNPROVEN: "a connection was made {there}, but {reason}",
 }
 _ADVICE: Final[Mapping[NotJoined, str]] = {
     NotJoined.FULL: "start another {name}, or that one with more --leaves",
@@ -88,7 +86,9 @@ class Availability:
     def _nobody(self, reason: Reason) -> str:
         if isinstance(reason, Unwilling):
             there = "there" if len(self.places) == 1 else f"at {reason.place}"
-            reason = _SENTENCES[reason.why].format(there=there, name=self.asked.name, reason=reason.reason)
+            usual = "{reason}" if len(self.places) == 1 else "{there} {reason}"
+            sentence = _SENTENCES.get(reason.why, usual)
+            reason = sentence.format(there=there, name=self.asked.name, reason=reason.reason)
         return f"no {self.asked.name} at {', '.join(self.places)}: {reason}"
 
 

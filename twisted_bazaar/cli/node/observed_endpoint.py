@@ -42,7 +42,7 @@ class ObservedEndpoint(EndpointAround):
         return super().connect(protocolFactory).addCallbacks(self._tell_connected, self._tell)
 
     def link_failed(self, error: PeerError) -> None:
-        """Hear why a connection that was made has not become a link."""
+        """Hear why no link was made, although somebody is there or would be."""
         if isinstance(error, Unproven):
             self._unproven(error)
 

@@ -54,7 +54,7 @@ class EndpointAround:
         return self._endpoint.connect(protocolFactory)
 
     def link_failed(self, error: PeerError) -> None:
-        """Hear why a connection that was made has not become a link."""
+        """Hear why no link was made, although somebody is there or would be."""
 
 
 class PinnedEndpoint(EndpointAround):
@@ -89,7 +89,10 @@ class LinkSecurity(Protocol):
         """
 
     def seal_named(self, endpoint: IStreamClientEndpoint) -> IStreamClientEndpoint:
-        """What connects to where an endpoint does that somebody has typed."""
+        """What connects to where an endpoint does that somebody has typed.
+
+        @raise Unproven: whoever is there could not prove the key that is pinned.
+        """
 
 
 class InTheClear:
@@ -107,7 +110,12 @@ class InTheClear:
         return endpoint
 
     def seal_named(self, endpoint: IStreamClientEndpoint) -> IStreamClientEndpoint:
-        """The same endpoint."""
+        """The same endpoint.
+
+        @raise Unproven: a key is pinned there, which nobody could prove.
+        """
+        if isinstance(endpoint, EndpointAround) and endpoint.key is not None:
+            raise Unproven("no key is proven in the open; leave out --plain, or the # and what follows it")
         return endpoint
 
 
