@@ -216,7 +216,7 @@ def build_node(config: NodeConfig, roles: Sequence[IRole], reactor: Any, *journa
     key = KeyPair.generate(rng) if state is None else state.key(rng)
     security: LinkSecurity = InTheClear()
     if not config.is_plain:
-        security = Sealed(reactor, tls_sessions(key), KnownKeys(state).judge_at, NoiseHandshakes(key))
+        security = Sealed(reactor, tls_sessions(key), KnownKeys(state).judge_at, NoiseHandshakes(key, reactor.seconds))
     told = [*journals, *([events.enter] if events else [])]
     if state is not None and not any(IRegistrar.providedBy(role) for role in roles):
         # Who hands out ids reports those of others.

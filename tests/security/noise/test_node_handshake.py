@@ -18,7 +18,7 @@ class NodeHandshakeTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Make those of two nodes."""
-        self.ada, self.bob = NoiseHandshakes(ADA), NoiseHandshakes(BOB)
+        self.ada, self.bob = (NoiseHandshakes(key, lambda: 1_000.0) for key in (ADA, BOB))
 
     def test_named(self) -> None:
         """Who is asked knows who asks, and both have the same keys then."""
@@ -45,5 +45,5 @@ class NodeHandshakeTests(SynchronousTestCase):
     def test_numbers(self) -> None:
         """Each number is greater than the one before, also after a restart."""
         numbers = [self.ada.next_number() for _ in range(1_000)]
-        numbers.append(NoiseHandshakes(ADA).next_number() + 1_000)
+        numbers.append(NoiseHandshakes(ADA, lambda: 1_001.0).next_number())
         self.assertEqual(numbers, sorted(set(numbers)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -68,9 +67,11 @@ class NoiseHandshakes:
     """Those by Noise IK.
 
     @param key: of the node.
+    @param wall_clock: the time of day in seconds, which goes on while the node does not run.
     """
 
-    def __init__(self, key: KeyPair) -> None:
+    def __init__(self, key: KeyPair, wall_clock: Callable[[], float]) -> None:
+        self._wall_clock = wall_clock
         self._name = bytes.fromhex(key.public)
         self._own = AgreementKey.of(key)
         self._last_number = 0
@@ -91,7 +92,7 @@ class NoiseHandshakes:
 
     def next_number(self) -> int:
         """A number greater than any that this node has had, as far as the clock was not set back."""
-        self._last_number = max(self._last_number + 1, time.time_ns() // 1_000)
+        self._last_number = max(self._last_number + 1, int(self._wall_clock() * 1_000_000))
         return self._last_number
 
 

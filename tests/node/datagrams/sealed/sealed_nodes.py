@@ -60,7 +60,7 @@ class SealedNode:
     def restart(self) -> None:
         """Forget everything but the key."""
         self.paths = SealedPaths(
-            NoiseHandshakes(self.key),
+            NoiseHandshakes(self.key, lambda: self.network.now),
             self.key.public,
             Cookies(self.key.seed, LIMITS.cookie_s),
             random.Random(self.where[0]),

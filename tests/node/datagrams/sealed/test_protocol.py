@@ -130,5 +130,5 @@ class RealCipherTests(SealedDatagramTests):
 
     def setUp(self) -> None:
         """Start them with it."""
-        self.patch(cluster, "StandInHandshakes", lambda key, rng, nonces, seconds: NoiseHandshakes(key))
+        self.patch(cluster, "StandInHandshakes", lambda key, rng, nonces, seconds: NoiseHandshakes(key, seconds))
         super().setUp()

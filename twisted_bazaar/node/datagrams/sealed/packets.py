@@ -1,4 +1,4 @@
-"""The layout of sealed datagrams: a byte that says which kind it is, fields of fixed length, and what is sealed.
+"""The layout of sealed datagrams: a byte that says which kind it is, fields of fixed length, and what is sealed::
 
     KNOCK     nonce 8, zeros 55                        gives me a cookie
     COOKIE    nonce 8, cookie 8, key 32                the answer, no longer than what it answers
