@@ -18,29 +18,26 @@ from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.security.certificate import key_in
 from twisted_bazaar.security.links.session import Session
 from twisted_bazaar.security.tls.contexts import ALPN, TlsContexts
+from twisted_bazaar.security.tls.records import Records, Scratch
 
 HANDSHAKE_BYTES: Final = 8 << 10
 """So much of what the other end sends is looked at before it has proven its key; ours send some 2.5 KiB."""
 
 # The first byte of each record with which a handshake begins, and of an alert (RFC 8446, 5.1).
 _FIRST: Final = b"\x16\x15"
-# OpenSSL's buffers keep the size of the most that was ever in them, so what goes in goes in by pieces. A record is a
-# little longer than what it seals.
-_PIECE_BYTES: Final = (16 << 10) + 22
-# A read gives one record at most.
-_RECORD_BYTES: Final = 16 << 10
-_SEALED_AT_ONCE_BYTES: Final = 64 << 10
 
 
 class TlsSession:
     """One end of a connection by TLS.
 
     @param context: of this node, for this side.
+    @param scratch: of this node.
     @param is_dialler: whether this end made the connection.
     """
 
-    def __init__(self, context: SSL.Context, *, is_dialler: bool) -> None:
+    def __init__(self, context: SSL.Context, scratch: Scratch, *, is_dialler: bool) -> None:
         self._ssl = SSL.Connection(context, None)
+        self._records = Records(self._ssl, scratch)
         self._is_dialler = is_dialler
         self._seen_bytes = 0
         self.proven_key: str | None = None
@@ -60,19 +57,14 @@ class TlsSession:
 
         @raise Unproven: the other end has not proven a key, or somebody has changed what it sent.
         """
-        rest = memoryview(sealed)
-        plain: list[bytes] = []
+        before = b""
         if self.proven_key is None:
-            rest = self._receive_handshake(rest)
+            sealed = self._receive_handshake(sealed)
             if self.proven_key is None:
                 return b""
-            # With the end of the handshake more has come.
-            self._read(plain)
-        while rest and not self.is_ended:
-            self._ssl.bio_write(bytes(rest[:_PIECE_BYTES]))
-            rest = rest[_PIECE_BYTES:]
-            self._read(plain)
-        return plain[0] if len(plain) == 1 else b"".join(plain)
+            # With the end of the handshake more may have come.
+            before = self._open(b"")
+        return before + self._open(sealed) if sealed else before
 
     def send(self, plain: bytes) -> None:
         """Seal bytes for the other end; only once it has proven its key.
@@ -81,16 +73,13 @@ class TlsSession:
         """
         assert self.proven_key is not None, "nothing is sent to who has not proven a key"
         try:
-            self._ssl.sendall(plain)
+            self._records.seal(plain)
         except SSL.Error as error:
             raise Unproven(_reason_of(error)) from None
 
     def outgoing(self) -> bytes:
         """What is to be sent now, and is forgotten here; empty for nothing."""
-        try:
-            return self._ssl.bio_read(_SEALED_AT_ONCE_BYTES * 2)
-        except SSL.WantReadError:
-            return b""
+        return self._records.take_sealed()
 
     def end(self) -> None:
         """Say that nothing more comes from this end."""
@@ -98,7 +87,7 @@ class TlsSession:
         with suppress(SSL.Error):
             self._ssl.shutdown()
 
-    def _receive_handshake(self, sealed: memoryview) -> memoryview:
+    def _receive_handshake(self, sealed: bytes) -> bytes:
         """Take what came before the other end has proven its key; returns what was not looked at yet."""
         if not self._seen_bytes and sealed[0] not in _FIRST:
             raise InTheOpen("no TLS: what came first was no handshake")
@@ -108,7 +97,7 @@ class TlsSession:
                 raise Unproven(f"no handshake in {HANDSHAKE_BYTES} bytes")
             taken, sealed = sealed[:most], sealed[most:]
             self._seen_bytes += len(taken)
-            self._ssl.bio_write(bytes(taken))
+            self._ssl.bio_write(taken)
             self._shake_hands()
         return sealed
 
@@ -130,25 +119,23 @@ class TlsSession:
             raise Unproven("it has shown no certificate")
         return key_in(leaf)
 
-    def _read(self, plain: list[bytes]) -> None:
-        """Read all records that are whole."""
+    def _open(self, sealed: bytes) -> bytes:
+        """Open all records that are whole."""
+        if self.is_ended:
+            return b""
         try:
-            while True:
-                plain.append(self._ssl.recv(_RECORD_BYTES))
-        except SSL.WantReadError:
-            pass
-        except SSL.ZeroReturnError:
-            self.is_ended = True
+            plain, self.is_ended = self._records.open(sealed)
         except SSL.Error as error:
             raise Unproven(_reason_of(error)) from None
+        return plain
 
 
 def tls_sessions(key: KeyPair) -> Callable[[bool], Session]:
     """What makes the sessions of a node with a key; its argument says whether this end dialled."""
-    contexts = TlsContexts.of(key)
+    contexts, scratch = TlsContexts.of(key), Scratch()
 
     def make(is_dialler: bool) -> Session:
-        return TlsSession(contexts.dialling if is_dialler else contexts.accepting, is_dialler=is_dialler)
+        return TlsSession(contexts.dialling if is_dialler else contexts.accepting, scratch, is_dialler=is_dialler)
 
     return make
 

@@ -1,0 +1,107 @@
+"""The records of a TLS connection (RFC 8446, 5), below pyOpenSSL: sealed and opened with as few copies as OpenSSL allows.
+
+pyOpenSSL makes new buffers for each record, raises an error for each read that finds nothing, and keeps what comes in
+a buffer that never shrinks: that took twice as long as the cipher itself. So here OpenSSL is called directly once the
+handshake is over, through the library that pyOpenSSL itself calls.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from cryptography.hazmat.bindings.openssl.binding import Binding
+from OpenSSL import SSL
+
+_LIB: Final[Any] = Binding.lib
+_FFI: Final[Any] = Binding.ffi
+
+# Beyond this the allocator asks the system for fresh pages each time, which costs more than to fill them.
+_SCRATCH_BYTES: Final = 112 << 10
+_RECORD_BYTES: Final = 16 << 10
+
+
+class Scratch:
+    """Memory that OpenSSL writes to before Python has it; one for all connections, which use it one after another."""
+
+    def __init__(self) -> None:
+        self.memory: Any = _FFI.new_allocator(should_clear_after_alloc=False)("char[]", _SCRATCH_BYTES)
+
+
+class Records:
+    """The records of one connection.
+
+    @param connection: without a socket.
+    @param scratch: of the node.
+    """
+
+    def __init__(self, connection: Any, scratch: Scratch) -> None:
+        self._connection = connection
+        self._ssl: Any = connection._ssl
+        self._sealed: Any = connection._from_ssl
+        self._scratch = scratch.memory
+        self._is_direct = False
+
+    def seal(self, plain: bytes | memoryview) -> None:
+        """Seal bytes; those of one call share records.
+
+        @raise SSL.Error: the connection has failed.
+        """
+        size, done = len(plain), 0
+        start = _FFI.from_buffer(plain)
+        while done < size:
+            written = _LIB.SSL_write(self._ssl, start + done, size - done)
+            if written <= 0:
+                self._connection._raise_ssl_error(self._ssl, written)
+            done += written
+
+    def take_sealed(self) -> bytes:
+        """What is sealed and was not taken yet, or some of it; empty for nothing."""
+        size = _LIB.BIO_read(self._sealed, self._scratch, _SCRATCH_BYTES)
+        return b"" if size <= 0 else bytes(_FFI.buffer(self._scratch, size))
+
+    def open(self, sealed: bytes) -> tuple[bytes, bool]:
+        """Open what came.
+
+        @param sealed: what has come; empty for what the handshake has left.
+        @return: what is plain of it, so far, and whether nothing more comes.
+        @raise SSL.Error: somebody has changed it.
+        """
+        if sealed:
+            # OpenSSL reads the bytes where they are. It has read them all when it wants more.
+            self._read_from(_LIB.BIO_new_mem_buf(_FFI.from_buffer(sealed), len(sealed)))
+        is_drained = False
+        plain: list[bytes] = []
+        filled = 0
+        try:
+            while True:
+                got = _LIB.SSL_read(self._ssl, self._scratch + filled, _SCRATCH_BYTES - filled)
+                if got > 0:
+                    filled += got
+                    if filled + _RECORD_BYTES > _SCRATCH_BYTES:
+                        plain.append(bytes(_FFI.buffer(self._scratch, filled)))
+                        filled = 0
+                    continue
+                match _LIB.SSL_get_error(self._ssl, got):
+                    case _LIB.SSL_ERROR_WANT_READ:
+                        is_drained = True
+                    case _LIB.SSL_ERROR_ZERO_RETURN:
+                        pass
+                    case _:
+                        self._connection._raise_ssl_error(self._ssl, got)
+                break
+        finally:
+            if sealed and not is_drained:
+                # What it has not read goes away with the bytes.
+                self._read_from(_LIB.BIO_new(_LIB.BIO_s_mem()))
+        if filled:
+            plain.append(bytes(_FFI.buffer(self._scratch, filled)))
+        return plain[0] if len(plain) == 1 else b"".join(plain), not is_drained
+
+    def _read_from(self, source: Any) -> None:
+        """Have OpenSSL read from somewhere else; what it read from before is freed."""
+        if not self._is_direct:
+            # That was the one that pyOpenSSL writes to.
+            self._is_direct = True
+            self._connection._into_ssl = None
+        _LIB.BIO_set_mem_eof_return(source, -1)
+        _LIB.SSL_set_bio(self._ssl, source, self._sealed)
