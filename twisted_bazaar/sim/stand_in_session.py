@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections.abc import Callable
 from typing import Final
 
 from twisted_bazaar.errors import InTheOpen, Unproven
@@ -90,14 +91,19 @@ class StandInSession:
                 self._prove(frame[1])
         return b"".join(plain)
 
-    def send(self, plain: bytes) -> None:
+    def send(self, plain: bytes | memoryview) -> None:
         """Seal bytes for the other end."""
-        self._seal(_CONTENT, plain)
+        self._seal(_CONTENT, bytes(plain))
 
     def outgoing(self) -> bytes:
         """What is to be sent now."""
         out, self._out = self._out, []
         return b"".join(out)
+
+    def drain(self, send: Callable[[bytes | memoryview], object]) -> None:
+        """Have all of that sent."""
+        while sealed := self.outgoing():
+            send(sealed)
 
     def end(self) -> None:
         """Say that nothing more comes from this end."""

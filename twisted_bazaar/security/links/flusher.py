@@ -19,10 +19,11 @@ class Flushed(Protocol):
 class Flusher:
     """Knows what waits to be sent, of all connections of a node.
 
-    @param clock: calls it at the end of a turn in which nothing came.
+    @ivar clock: calls it at the end of a turn in which nothing came.
     """
 
     def __init__(self, clock: IReactorTime) -> None:
+        self.clock = clock
         self._waiting: dict[Flushed, None] = {}
         self._turn = Timer(clock, self.flush)
         self._is_receiving = False

@@ -31,11 +31,14 @@ class Session(Protocol):
             sent. The connection is to be cut once the outgoing bytes are sent.
         """
 
-    def send(self, plain: bytes) -> None:
+    def send(self, plain: bytes | memoryview) -> None:
         """Seal bytes for the other end; only once it has proven its key."""
 
     def outgoing(self) -> bytes:
         """What is to be sent now, and is forgotten here; empty for nothing."""
+
+    def drain(self, send: Callable[[bytes | memoryview], object]) -> None:
+        """Have all of that sent, by something that keeps none of it without copying it."""
 
     def end(self) -> None:
         """Say that nothing more comes from this end."""

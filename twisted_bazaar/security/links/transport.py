@@ -6,7 +6,7 @@ once. What is written before the other end has proven its key waits; nothing tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from twisted.internet.error import ConnectionDone, ConnectionLost
@@ -17,6 +17,7 @@ from zope.interface import implementer
 
 from twisted_bazaar.errors import InTheOpen, NothingProven, Unproven
 from twisted_bazaar.security.links.flusher import Flusher
+from twisted_bazaar.security.links.outlet import Outlet, outlet_through
 from twisted_bazaar.security.links.session import Session
 
 Judge = Callable[[str], None]
@@ -28,6 +29,8 @@ _CLOSED_UNPROVEN: Final = (
 )
 # Beyond this it is sealed at once, and not at the end of the turn: it would only wait, and twice in memory.
 _GATHERED_BYTES: Final = 64 << 10
+# What is sealed at once: four records. OpenSSL keeps as much memory for each connection as it ever had in it.
+_PIECE_BYTES: Final = 64 << 10
 
 
 @implementer(ITCPTransport, IPushProducer)
@@ -44,6 +47,7 @@ class SealedTransport(Protocol):
     """
 
     transport: Any
+    _outlet: Outlet
 
     def __init__(
         self, session: Session, protocol: Any, flusher: Flusher, judge: Judge, refusal: Callable[[], bytes]
@@ -64,6 +68,7 @@ class SealedTransport(Protocol):
 
     def connectionMade(self) -> None:
         """Begin to prove; the protocol above may write already."""
+        self._outlet = outlet_through(self.transport, self._flusher.clock)
         self._session.begin()
         self._send_sealed()
         self.protocol.makeConnection(self)
@@ -96,6 +101,7 @@ class SealedTransport(Protocol):
         # Nothing may wait to be sent any more, whoever still writes.
         self.connected = 0
         self._forget_unsent()
+        self._outlet.close()
         if self._failed is not None:
             reason = self._failed
         elif self.proven_key is None and not self.disconnecting:
@@ -121,7 +127,8 @@ class SealedTransport(Protocol):
 
     def writeSequence(self, data: Iterable[bytes]) -> None:
         """Send some bytes after each other."""
-        self.write(b"".join(data))
+        for each in data:
+            self.write(each)
 
     def loseConnection(self) -> None:
         """End once everything is sent, and whoever produces has ended."""
@@ -138,12 +145,12 @@ class SealedTransport(Protocol):
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         """Have the connection tell who produces when it has more to send than the other end takes."""
         self._has_producer = True
-        self.transport.registerProducer(producer, streaming)
+        self._outlet.register(producer, is_streaming=streaming)
 
     def unregisterProducer(self) -> None:
         """Nobody produces any more."""
         self._has_producer = False
-        self.transport.unregisterProducer()
+        self._outlet.unregister()
         if self.disconnecting:
             self._end()
 
@@ -217,10 +224,12 @@ class SealedTransport(Protocol):
     def flush(self) -> None:
         """Seal and send what was written, as soon as the other end has proven its key."""
         if self.proven_key is not None and self._unsent:
-            plain = self._unsent[0] if len(self._unsent) == 1 else b"".join(self._unsent)
+            unsent = self._unsent
             self._forget_unsent()
             try:
-                self._session.send(plain)
+                for plain in _pieces(unsent):
+                    self._session.send(plain)
+                    self._send_sealed()
             except Unproven as error:
                 # It fails alone: others wait to be sent in the same turn.
                 self._fail(error)
@@ -235,8 +244,7 @@ class SealedTransport(Protocol):
         return self.proven_key is not None and not self.disconnecting and not self._session.is_ended
 
     def _send_sealed(self) -> None:
-        while sealed := self._session.outgoing():
-            self.transport.write(sealed)
+        self._session.drain(self._outlet.write)
 
     def _forget_unsent(self) -> None:
         if self._unsent:
@@ -256,6 +264,28 @@ class SealedTransport(Protocol):
         self._forget_unsent()
         self.disconnecting = True
         if isinstance(error, InTheOpen):
-            self.transport.write(self._refusal())
+            self._outlet.write(self._refusal())
         self._send_sealed()
         self.transport.loseConnection()
+
+
+def _pieces(unsent: Sequence[bytes]) -> Iterator[bytes | memoryview]:
+    """Put together what is small, and divide what is large: more memory at once costs more than the cipher."""
+    together: list[bytes | memoryview] = []
+    size = 0
+    for each in unsent:
+        if len(each) <= _PIECE_BYTES - size:
+            together.append(each)
+            size += len(each)
+            continue
+        if together:
+            yield b"".join(together)
+        view = memoryview(each)
+        for at in range(0, len(each), _PIECE_BYTES):
+            piece = view[at : at + _PIECE_BYTES]
+            if len(piece) == _PIECE_BYTES:
+                yield piece
+        together = [piece] if len(piece) < _PIECE_BYTES else []
+        size = len(piece) % _PIECE_BYTES
+    if together:
+        yield b"".join(together)

@@ -25,6 +25,7 @@ class Scratch:
 
     def __init__(self) -> None:
         self.memory: Any = _FFI.new_allocator(should_clear_after_alloc=False)("char[]", _SCRATCH_BYTES)
+        self.view = memoryview(_FFI.buffer(self.memory))
 
 
 class Records:
@@ -39,6 +40,7 @@ class Records:
         self._ssl: Any = connection._ssl
         self._sealed: Any = connection._from_ssl
         self._scratch = scratch.memory
+        self._view = scratch.view
         self._is_direct = False
 
     def seal(self, plain: bytes | memoryview) -> None:
@@ -54,10 +56,11 @@ class Records:
                 self._connection._raise_ssl_error(self._ssl, written)
             done += written
 
-    def take_sealed(self) -> bytes:
-        """What is sealed and was not taken yet, or some of it; empty for nothing."""
+    def take_sealed(self) -> memoryview | None:
+        """What is sealed and was not taken yet, or some of it; None for nothing. It stands in the scratch memory, so it
+        is to be copied or sent at once."""
         size = _LIB.BIO_read(self._sealed, self._scratch, _SCRATCH_BYTES)
-        return b"" if size <= 0 else bytes(_FFI.buffer(self._scratch, size))
+        return self._view[:size] if size > 0 else None
 
     def open(self, sealed: bytes) -> tuple[bytes, bool]:
         """Open what came.

@@ -66,7 +66,7 @@ class TlsSession:
             before = self._open(b"")
         return before + self._open(sealed) if sealed else before
 
-    def send(self, plain: bytes) -> None:
+    def send(self, plain: bytes | memoryview) -> None:
         """Seal bytes for the other end; only once it has proven its key.
 
         @raise Unproven: the connection has failed.
@@ -79,7 +79,13 @@ class TlsSession:
 
     def outgoing(self) -> bytes:
         """What is to be sent now, and is forgotten here; empty for nothing."""
-        return self._records.take_sealed()
+        sealed = self._records.take_sealed()
+        return b"" if sealed is None else bytes(sealed)
+
+    def drain(self, send: Callable[[bytes | memoryview], object]) -> None:
+        """Have all of that sent, by something that keeps none of it without copying it."""
+        while (sealed := self._records.take_sealed()) is not None:
+            send(sealed)
 
     def end(self) -> None:
         """Say that nothing more comes from this end."""
