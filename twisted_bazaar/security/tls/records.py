@@ -15,9 +15,8 @@ from OpenSSL import SSL
 _LIB: Final[Any] = Binding.lib
 _FFI: Final[Any] = Binding.ffi
 
-# Beyond this the allocator asks the system for fresh pages each time, which costs more than to fill them.
-_SCRATCH_BYTES: Final = 112 << 10
-_RECORD_BYTES: Final = 16 << 10
+# As much as a transfer reads at once, so that what is plain of it is put into one piece once.
+_SCRATCH_BYTES: Final = 256 << 10
 
 
 class Scratch:
@@ -74,31 +73,28 @@ class Records:
             self._read_from(_LIB.BIO_new_mem_buf(_FFI.from_buffer(sealed), len(sealed)))
         is_drained = False
         plain: list[bytes] = []
-        filled = 0
+        start, filled = self._scratch, 0
         try:
-            while True:
-                got = _LIB.SSL_read(self._ssl, self._scratch + filled, _SCRATCH_BYTES - filled)
-                if got > 0:
-                    filled += got
-                    if filled + _RECORD_BYTES > _SCRATCH_BYTES:
-                        plain.append(bytes(_FFI.buffer(self._scratch, filled)))
-                        filled = 0
-                    continue
-                match _LIB.SSL_get_error(self._ssl, got):
-                    case _LIB.SSL_ERROR_WANT_READ:
-                        is_drained = True
-                    case _LIB.SSL_ERROR_ZERO_RETURN:
-                        pass
-                    case _:
-                        self._connection._raise_ssl_error(self._ssl, got)
-                break
+            while (got := _LIB.SSL_read(self._ssl, start + filled, _SCRATCH_BYTES - filled)) > 0:
+                filled += got
+                if filled == _SCRATCH_BYTES:
+                    plain.append(bytes(self._view))
+                    filled = 0
+            is_drained = self._wants_more(got)
         finally:
             if sealed and not is_drained:
                 # What it has not read goes away with the bytes.
                 self._read_from(_LIB.BIO_new(_LIB.BIO_s_mem()))
         if filled:
-            plain.append(bytes(_FFI.buffer(self._scratch, filled)))
+            plain.append(bytes(self._view[:filled]))
         return plain[0] if len(plain) == 1 else b"".join(plain), not is_drained
+
+    def _wants_more(self, result: int) -> bool:
+        """Whether OpenSSL could not go on for want of bytes; False when the other end has said that nothing comes."""
+        reason = _LIB.SSL_get_error(self._ssl, result)
+        if reason not in (_LIB.SSL_ERROR_WANT_READ, _LIB.SSL_ERROR_ZERO_RETURN):
+            self._connection._raise_ssl_error(self._ssl, result)
+        return bool(reason == _LIB.SSL_ERROR_WANT_READ)
 
     def _read_from(self, source: Any) -> None:
         """Have OpenSSL read from somewhere else; what it read from before is freed."""
