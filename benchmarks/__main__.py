@@ -24,6 +24,7 @@ _ORDER: Final = (
     "superpeer",
     "ring",
     "streams",
+    "links",
 )
 
 

@@ -266,7 +266,7 @@ async def _run(words: Sequence[str]) -> None:
             port = await ways.server(kind, endpoint).listen(Factory.forProtocol(Taker))
             ports.append(port.getHost().port)
     stdio.StandardIO(Orders(ways, [int(word) for word in words[1:]]))
-    say(ports=ports)
+    say(there=ports)
 
 
 if __name__ == "__main__":

@@ -81,6 +81,9 @@ def _has_pgbench() -> bool:
 
 
 TWISTED: Final = Peer("the least that Twisted can do")
+IN_THE_OPEN: Final = Peer("the same in the open")
+WRAPPER: Final = Peer("Twisted's own TLS wrapper")
+OPENSSL: Final = Peer("OpenSSL alone")
 IOSIM: Final = Peer("twisted.test.iosim")
 SQLITE: Final = Peer("SQLite")
 FTS5: Final = Peer("SQLite's FTS5")
@@ -91,8 +94,25 @@ PGBENCH: Final = Peer("pgbench", debian=("postgresql", "postgresql-contrib"), is
 ARIA2: Final = Peer("aria2c", debian=("aria2", "nginx-light"), programs=("aria2c", "nginx"))
 CURL: Final = Peer("curl", debian=("curl", "nginx-light"), programs=("curl", "nginx"))
 KADEMLIA: Final = Peer("kademlia", python=(("kademlia", "kademlia>=2.2.3"),))
+IROH: Final = Peer("iroh", python=(("iroh", "iroh>=1.2.0"),))
 
-PEERS: Final = (TWISTED, IOSIM, SQLITE, FTS5, AIM, PAPER, OURSELVES, PGBENCH, ARIA2, CURL, KADEMLIA)
+PEERS: Final = (
+    TWISTED,
+    IN_THE_OPEN,
+    WRAPPER,
+    OPENSSL,
+    IOSIM,
+    SQLITE,
+    FTS5,
+    AIM,
+    PAPER,
+    OURSELVES,
+    PGBENCH,
+    ARIA2,
+    CURL,
+    KADEMLIA,
+    IROH,
+)
 
 
 def install(peers: Sequence[Peer]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -49,6 +50,11 @@ class Server:
                 return int(line.split()[1]) * 1024
         raise BenchmarkError(f"/proc/{self.pid}/status does not tell the resident memory")
 
+    def processor_s(self) -> float:
+        """How much of a processor's time the process has used so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
 
 @contextmanager
 def bare_server(kind: str) -> Iterator[Server]:
@@ -63,10 +69,11 @@ def bare_server(kind: str) -> Iterator[Server]:
 
 
 @contextmanager
-def daemon(words: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """Run one of this project's daemons as a user does, in the open: those who are measured beside it are so too.
+def daemon(words: Sequence[str], *, is_plain: bool = True) -> Iterator[subprocess.Popen[bytes]]:
+    """Run one of this project's daemons as a user does.
 
     @param words: the command line after C{twistd -n}.
+    @param is_plain: whether its connections are in the open, as those of most peers are.
     """
     command = [
         sys.executable,
@@ -75,7 +82,7 @@ def daemon(words: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
         "-n",
         "--pidfile=",
         *words,
-        "--plain",
+        *(["--plain"] if is_plain else []),
     ]
     with tempfile.TemporaryFile() as log, _process(command, stdout=log, stderr=subprocess.STDOUT) as process:
         try:

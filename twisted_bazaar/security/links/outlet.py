@@ -72,7 +72,16 @@ class SocketOutlet:
     @param clock: says when a turn ends.
     """
 
-    __slots__ = ("__weakref__", "_is_clear", "_is_paused", "_producer", "_sent_bytes", "_transport", "_turn", "_waiting")
+    __slots__ = (
+        "__weakref__",
+        "_is_clear",
+        "_is_paused",
+        "_producer",
+        "_sent_bytes",
+        "_transport",
+        "_turn",
+        "_waiting",
+    )
 
     def __init__(self, transport: Any, clock: IReactorTime) -> None:
         self._transport = transport

@@ -1,4 +1,4 @@
-"""The records of a TLS connection (RFC 8446, 5), below pyOpenSSL: sealed and opened with as few copies as OpenSSL allows.
+"""The records of a TLS connection (RFC 8446, 5), below pyOpenSSL: sealed and opened with as few copies as there can be.
 
 pyOpenSSL makes new buffers for each record, raises an error for each read that finds nothing, and keeps what comes in
 a buffer that never shrinks: that took twice as long as the cipher itself. So here OpenSSL is called directly once the
@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any, Final
 
 from cryptography.hazmat.bindings.openssl.binding import Binding
-from OpenSSL import SSL
 
 _LIB: Final[Any] = Binding.lib
 _FFI: Final[Any] = Binding.ffi
