@@ -1,9 +1,9 @@
 """Files that are whole, verified and on the disk.
 
 C{file-tcp}: the milliseconds from asking for a file of 1 GiB until it is verified, synced and in its place, from
-one source in a process of its own, over loopback. The peer is C{aria2c}, which fetches the same file from nginx to
-the same disk; C{file-tcp-curl}: beside C{curl}, which does the same. Both are processes that are started and only
-fetch; after each, its file is synced as well. Ours is a node that runs already, as nodes do.
+one source in a process of its own, over loopback, sealed. The peer is C{aria2c}, which fetches the same file from nginx
+to the same disk, in the open; C{file-tcp-curl}: beside C{curl}, which does the same. Both are processes that are
+started and only fetch; after each, its file is synced as well. Ours is a node that runs already, as nodes do.
 
 C{file-swarm-bytes}: a file of 128 MiB goes from one seeder to 10 peers that start together, each of which may send
 as much a second as the seeder may; the percentage of the file that the seeder has sent at the end, beside 150.

@@ -24,9 +24,9 @@ from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
 
 from benchmarks.processes import LOOPBACK, free_port
-from tests.files.in_the_open import in_the_open
 from twisted_bazaar.files.chunks import CHUNK_BYTES, Manifest
 from twisted_bazaar.files.disk import Signature
+from twisted_bazaar.files.download.happy_eyeballs import ConnectTo
 from twisted_bazaar.files.download.resumable_file import ResumableFile
 from twisted_bazaar.files.download.swarm import Download
 from twisted_bazaar.files.memory import MemoryShare
@@ -37,6 +37,8 @@ from twisted_bazaar.files.upload.uploads import Uploads
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.role import Role
+from twisted_bazaar.security.links.link_security import Sealed
+from twisted_bazaar.security.tls.tls_session import tls_sessions
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.files import FileSource
 
@@ -59,14 +61,16 @@ class Orders(LineOnlyReceiver):
 
     @param role: what serves.
     @param port: where.
+    @param connect_to: makes its connections.
     """
 
     delimiter = b"\n"
     MAX_LENGTH = 1 << 16
 
-    def __init__(self, role: _Sharing, port: int) -> None:
+    def __init__(self, role: _Sharing, port: int, connect_to: ConnectTo) -> None:
         self._role = role
         self._port = port
+        self._connect_to = connect_to
 
     def lineReceived(self, line: bytes) -> None:
         """Fetch a file, or say how much has been sent."""
@@ -84,7 +88,7 @@ class Orders(LineOnlyReceiver):
     async def _fetch(self, folder: Path, name: str, digest: str, ports: Sequence[int]) -> None:
         began = _CLOCK.seconds()
         part = await ResumableFile.open(_CLOCK, folder, name, digest)
-        download = Download(_CLOCK, random.Random(os.urandom(8)), part, in_the_open(_CLOCK))
+        download = Download(_CLOCK, random.Random(os.urandom(8)), part, self._connect_to)
         contents, content = self._role.share.contents, PartContent(part)
         # What an index is to a node: the others see from it who has something.
         index = folder.parent / "index"
@@ -116,7 +120,8 @@ class Orders(LineOnlyReceiver):
 
 
 def _source(port: int) -> FileSource:
-    return FileSource(port, f"{port:064x}", Address(LOOPBACK, port))
+    # Any key will do there.
+    return FileSource(port, "", Address(LOOPBACK, port))
 
 
 def manifest_of_file(path: Path) -> Manifest:
@@ -141,7 +146,8 @@ def _fail(failure: Failure) -> None:
 async def _run(words: Sequence[str]) -> None:
     rate = int(words[-1]) if words[-1].isdigit() else None
     role = _Sharing(rate)
-    node = Node(_CLOCK, random.Random(2), KeyPair.from_seed(os.urandom(32)), [role])
+    key = KeyPair.from_seed(os.urandom(32))
+    node = Node(_CLOCK, random.Random(2), key, [role], security=Sealed(_CLOCK, tls_sessions(key)))
     port = free_port()
     await node.start(TCP4ServerEndpoint(_CLOCK, port, interface=LOOPBACK))
     digest = None
@@ -152,7 +158,7 @@ async def _run(words: Sequence[str]) -> None:
         seen = Sighting(path.name, path.name, Signature.of(path.stat()))
         content = SharedContent(_CLOCK, path.parent, seen, manifest, lambda seen: None)
         role.share.contents[digest] = content
-    stdio.StandardIO(Orders(role, port))
+    stdio.StandardIO(Orders(role, port, node.connection_endpoint))
     say(port=port, digest=digest)
 
 
