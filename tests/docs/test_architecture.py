@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections import defaultdict
 from types import SimpleNamespace
 from typing import Any, Final
 
+from benchmarks.report import LATEST
 from tests.docs.pages import ROOT, PageTests, blocks, read_page, section, table_with, words
 from tests.test_floors import sources
 from twisted_bazaar import state
@@ -159,6 +161,22 @@ class NumberTests(PageTests):
             f"Up to {TransferLimits().most_connections} sources are connected to",
             f"when TCP has not worked for {HEAD_START_S:g} s",
         )
+
+
+class MeasuredTests(PageTests):
+    """What the page says that was measured."""
+
+    def test_links(self) -> None:
+        """Each row on sealed links is one of the latest run."""
+        text = section(PAGE, "What it costs to seal links")
+        kept = {row["name"]: row for row in json.loads(LATEST.read_text(encoding="utf-8"))}
+        table = {row["Row"].strip("`"): (row["Ratio"], row["Goal"]) for row in table_with(text, "Row")}
+        true = {
+            name: (f"{row['ratio']:.2f}", f"{row['goal']:g}")
+            for name, row in kept.items()
+            if name.startswith("tls-") or name in table
+        }
+        self.assertEqual(table, true, text.where)
 
 
 class ModuleTests(PageTests):

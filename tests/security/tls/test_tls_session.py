@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -36,6 +37,31 @@ class TlsSessionTests(session_cases.SessionCases):
             self.assertNotIn(session_cases.WORDS, seen)
             self.assertNotIn(bytes.fromhex(DIALLER.public), seen)
             self.assertNotIn(bytes.fromhex(ACCEPTER.public), seen)
+
+    def test_after_the_end(self) -> None:
+        """What comes after the end is not read, with it or later, and this end can still say its own."""
+        both = self.pair()
+        both.run()
+        dialler, accepter = both.ends["dialler"], both.ends["accepter"]
+        dialler.send(session_cases.WORDS)
+        dialler.end()
+        self.assertEqual(accepter.receive(dialler.outgoing() + bytes(1_000)), session_cases.WORDS)
+        self.assertTrue(accepter.is_ended)
+        self.assertEqual(accepter.receive(bytes(1_000)), b"")
+        accepter.end()
+        self.assertNotEqual(accepter.outgoing(), b"")
+
+    def test_more_than_the_scratch_memory(self) -> None:
+        """More comes out at once than is opened in one piece, whatever the ends of records."""
+        both = self.pair()
+        both.run()
+        dialler, accepter = both.ends["dialler"], both.ends["accepter"]
+        words = random.Random(1).randbytes(700_001)
+        sealed = b""
+        for at in range(0, len(words), 50_000):
+            dialler.send(memoryview(words)[at : at + 50_000])
+            sealed += dialler.outgoing()
+        self.assertEqual(accepter.receive(sealed[:600_000]) + accepter.receive(sealed[600_000:]), words)
 
 
 class ImposterTests(SynchronousTestCase):

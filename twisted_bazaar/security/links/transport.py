@@ -29,8 +29,9 @@ _CLOSED_UNPROVEN: Final = (
 )
 # Beyond this it is sealed at once, and not at the end of the turn: it would only wait, and twice in memory.
 _GATHERED_BYTES: Final = 64 << 10
-# What is sealed at once: four records. OpenSSL keeps as much memory for each connection as it ever had in it.
-_PIECE_BYTES: Final = 64 << 10
+# What is sealed at once: two records. OpenSSL keeps as much memory for each connection as it ever had in it, and more
+# than this is no faster.
+_PIECE_BYTES: Final = 32 << 10
 
 
 @implementer(ITCPTransport, IPushProducer)
