@@ -12,9 +12,9 @@ C{tls-memory}: how much more resident memory a tracker has for an idle sealed li
 6 KiB.
 
 C{tls-joins}: sealed connections that two nodes begin in a second of the processor time of both, from dialling until
-the first word has come, beside the same by bare C{SSL.Connection} over blocking sockets: with the same certificates, but
-without Twisted, and with nobody judged. Neither side has session tickets: with both ends proven anew a resumed handshake
-costs the same, within 6 %, and to issue the tickets costs 12 %.
+the first word has come, beside the same by bare C{SSL.Connection} over blocking sockets: with the same certificates,
+but without Twisted, and with nobody judged. Neither side has session tickets: with both ends proven anew a resumed
+handshake costs the same, within 6 %, and to issue the tickets costs 12 %.
 
 C{tls-iroh}: bytes a second of the processor time of both ends over a sealed connection, beside a stream of iroh (QUIC)
 between two processes on loopback, one of which is told the other's key and address. What iroh spends goes into its
