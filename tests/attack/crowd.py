@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import select
 import socket
 import time
@@ -11,15 +12,19 @@ from typing import Any, Final
 
 from attrs import define, field, frozen
 
-from tests.attack.honest import greeting
+from tests.attack.honest import Identities, greeting
 from tests.attack.siege import Tally
 from tests.attack.stage import LOOPBACK
+from tests.integration.tls_by_hand import Identity, TlsEnd
 from tests.integration.watched_node import framed
 
 ALL: Final = float("inf")
 _TICK_S: Final = 0.02
 # So little fits into the receiver's buffers that a daemon soon sees that nothing is read.
 _SMALL_BUFFER_BYTES: Final = 4096
+# As many as the largest crowd has connections; made before it is let loose, since its core has enough to do.
+_IDENTITIES: Final = Identities(4000)
+_AT_LEAST: Final = 256
 
 
 @frozen(kw_only=True)
@@ -27,21 +32,25 @@ class Manner:
     """How one connection behaves.
 
     @ivar host: where it comes from; each address of 127.0.0.0/8 is a host of its own to the daemon.
-    @ivar hello: makes what it writes first.
+    @ivar identity: who it is; None for somebody else each time.
+    @ivar hello: makes what it writes first, from its key.
     @ivar more: makes what it writes then, again and again; nothing when it gives nothing.
     @ivar requests: how many requests there are in each of these.
     @ivar every_s: at least so long from one of these to the next.
     @ivar read_bytes_s: how many bytes it reads in a second; L{ALL} for whatever comes, 0 for none.
     @ivar comes_back_s: how long it waits to connect again when it was cut off; None if it never does.
+    @ivar stays: whether it stays until then; else it goes when it has written its hello.
     """
 
     host: str = LOOPBACK
-    hello: Callable[[], bytes] = lambda: b""
+    identity: Identity | None = None
+    hello: Callable[[str], bytes] = lambda key: b""
     more: Callable[[], bytes] = lambda: b""
     requests: int = 0
     every_s: float = 0.0
     read_bytes_s: float = ALL
     comes_back_s: float | None = 0.1
+    stays: bool = True
 
 
 @define(eq=False)
@@ -51,6 +60,10 @@ class _Member:
     manner: Manner
     next_connect: float
     socket: socket.socket | None = None
+    # None in the open; whoever is not let in yet has not said its hello.
+    tls: TlsEnd | None = None
+    key: str = ""
+    is_in: bool = False
     unsent: memoryview = field(factory=lambda: memoryview(b""))
     next_write: float = 0.0
     may_read: float = 0.0
@@ -63,10 +76,22 @@ class Crowd:
     @param manners: of each connection.
     @param tally: counts what they get done.
     @param connects_s: at least so long from one new connection to the next.
+    @param is_sealed: whether they seal what they write.
     """
 
-    def __init__(self, port: int, manners: Sequence[Manner], tally: Tally, connects_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        port: int,
+        manners: Sequence[Manner],
+        tally: Tally,
+        connects_s: float = 0.0,
+        *,
+        is_sealed: bool = True,
+    ) -> None:
         self._port = port
+        self._is_sealed = is_sealed
+        if is_sealed:
+            _IDENTITIES.make(max(_AT_LEAST, 2 * len(manners)))
         self._members = [_Member(manner, i * connects_s) for i, manner in enumerate(manners)]
         self._tally = tally
         self._sent_bytes = self._connections = self._requests = 0
@@ -111,8 +136,14 @@ class Crowd:
             connection.close()
             member.next_connect = now + (1.0 if manner.comes_back_s is None else max(0.01, manner.comes_back_s))
             return
-        member.socket, member.unsent = connection, memoryview(manner.hello())
+        member.socket, member.unsent, member.tls, member.is_in = connection, memoryview(b""), None, False
         member.next_write, member.may_read = 0.0, 0.0
+        if self._is_sealed:
+            identity = manner.identity or _IDENTITIES.next()
+            member.tls, member.key = TlsEnd(identity.dialling), identity.key
+            member.unsent = memoryview(member.tls.outgoing())
+        else:
+            member.is_in, member.unsent = True, memoryview(manner.hello(""))
         poll.register(connection, 0)
         self._connections += 1
 
@@ -120,9 +151,9 @@ class Crowd:
         """Say what is waited for: room to write, something to read, or only the end."""
         assert member.socket is not None, "it is open"
         events = select.EPOLLRDHUP
-        if member.unsent or now >= member.next_write:
+        if member.unsent or (member.is_in and now >= member.next_write):
             events |= select.EPOLLOUT
-        if member.may_read >= 1:
+        if member.may_read >= 1 or not member.is_in:
             events |= select.EPOLLIN
         poll.modify(member.socket, events)
 
@@ -130,11 +161,15 @@ class Crowd:
         assert member.socket is not None, "it is open"
         try:
             if events & select.EPOLLIN:
-                size = 1 << 16 if member.may_read == ALL else int(member.may_read)
+                size = 1 << 16 if member.may_read == ALL or not member.is_in else int(member.may_read)
                 data = member.socket.recv(max(1, min(1 << 16, size)))
                 if not data:
                     raise ConnectionError
-                member.may_read -= len(data)
+                # What comes when it is in is nothing to it, so it is not even opened.
+                if member.is_in:
+                    member.may_read -= len(data)
+                else:
+                    self._shake_hands(member, data)
             elif events & (select.EPOLLHUP | select.EPOLLERR | select.EPOLLRDHUP):
                 raise ConnectionError
             if events & select.EPOLLOUT:
@@ -144,11 +179,28 @@ class Crowd:
         except OSError:
             self._lose(member)
 
+    @staticmethod
+    def _shake_hands(member: _Member, data: bytes) -> None:
+        assert member.tls is not None, "it is sealed"
+        member.tls.receive(data)
+        if member.tls.is_open:
+            member.is_in = True
+            member.tls.seal(member.manner.hello(member.key))
+        member.unsent = memoryview(bytes(member.unsent) + member.tls.outgoing())
+
     def _write(self, member: _Member) -> None:
         assert member.socket is not None, "it is open"
         now = time.monotonic()
-        if not member.unsent and now >= member.next_write:
-            member.unsent = memoryview(member.manner.more())
+        if member.is_in and not member.unsent:
+            if not member.manner.stays:
+                raise ConnectionError
+            if now < member.next_write:
+                return
+            more = member.manner.more()
+            if member.tls is not None:
+                member.tls.seal(more)
+                more = member.tls.outgoing()
+            member.unsent = memoryview(more)
             member.next_write = now + member.manner.every_s
             if member.unsent:
                 self._requests += member.manner.requests
@@ -177,13 +229,13 @@ class Crowd:
         self._sent_bytes = self._connections = self._requests = 0
 
 
-def hello(is_numbered: bool, **keys: Any) -> Callable[[], bytes]:
-    """What makes a greeting, each time of somebody else.
+def hello(is_numbered: bool, **keys: Any) -> Callable[[str], bytes]:
+    """What makes a greeting, of whoever has a key.
 
     @param is_numbered: whether the daemon gives ids.
     @param keys: what else is in it.
     """
-    return lambda: framed(**{**greeting(is_numbered), **keys})
+    return lambda key: framed(**{**greeting(is_numbered, key or secrets.token_hex(32)), **keys})
 
 
 def hosts(count: int) -> list[str]:

@@ -20,30 +20,87 @@ from attrs import frozen
 
 from tests.attack.siege import NotAnswered
 from tests.attack.stage import LOOPBACK
+from tests.integration.tls_by_hand import Identity, SealedSocket
 from tests.integration.watched_node import HandPeer, netstring
 
 PATIENCE_S: Final = 5.0
 NO_ID: Final = -1
 
 
-def connect(port: int, host: str = LOOPBACK, timeout_s: float = PATIENCE_S) -> HandPeer:
+class Identities:
+    """Keys with their certificates, one after the other and then again: each costs some milliseconds to make.
+
+    @param count: how many.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._made: list[Identity] = []
+        self._next = 0
+
+    def make(self, count: int) -> None:
+        """Have so many ready."""
+        for _ in range(len(self._made), min(count, self._count)):
+            self._made.append(identity := Identity())
+            # What it needs is made when it is first asked for.
+            assert identity.dialling is not None
+
+    def next(self) -> Identity:
+        """Who comes next."""
+        if self._next == self._count:
+            self._next = 0
+        if self._next == len(self._made):
+            self.make(self._next + 1)
+        self._next += 1
+        return self._made[self._next - 1]
+
+
+# Of those who come anew each time, long after they were there last.
+_NEWCOMERS: Final = Identities(128)
+
+
+def connect(
+    port: int,
+    identity: Identity | None = None,
+    host: str = LOOPBACK,
+    timeout_s: float = PATIENCE_S,
+    *,
+    is_sealed: bool = True,
+) -> HandPeer:
     """A connection to a daemon, from an address of this machine.
 
+    @param identity: of who connects; None for whoever comes next.
     @param host: each address of 127.0.0.0/8 is a host of its own to the daemon.
+    @param is_sealed: whether the daemon seals its connections.
     @raise NotAnswered: there is none.
     """
     try:
-        return HandPeer(socket.create_connection((LOOPBACK, port), timeout_s, (host, 0)))
+        connection = socket.create_connection((LOOPBACK, port), timeout_s, (host, 0))
+        if is_sealed:
+            connection = SealedSocket(connection, identity or _NEWCOMERS.next())
+        return HandPeer(connection)
     except OSError as error:
         raise NotAnswered(str(error)) from None
 
 
-def greeting(is_numbered: bool) -> dict[str, Any]:
-    """C{thisisme} of somebody new.
+def link(port: int, is_numbered: bool, **keys: Any) -> HandPeer:
+    """A link of somebody new to a daemon.
+
+    @param is_numbered: whether the daemon gives ids.
+    @param keys: what else is in the greeting.
+    @raise NotAnswered: there is none.
+    """
+    identity = Identity()
+    peer = connect(port, identity)
+    greet(peer, {**greeting(is_numbered, identity.key), **keys})
+    return peer
+
+
+def greeting(is_numbered: bool, key: str) -> dict[str, Any]:
+    """C{thisisme} of who has a key.
 
     @param is_numbered: whether the daemon gives ids, as trackers and index servers do.
     """
-    key = secrets.token_hex(32)
     return {"type": "thisisme", "id": NO_ID if is_numbered else int(key[:13], 16), "port": 0, "key": key}
 
 
@@ -69,6 +126,7 @@ class LinkClient:
     @param answer: the type of the answer, and which of its keys have to be those of the question.
     @param prepare: called with each new link.
     @param patience_s: how long it waits for an answer.
+    @param is_sealed: whether the daemon seals its connections.
     """
 
     def __init__(
@@ -79,9 +137,13 @@ class LinkClient:
         answer: tuple[str, tuple[str, ...]],
         prepare: Callable[[HandPeer], None] = lambda peer: None,
         patience_s: float = PATIENCE_S,
+        *,
+        is_sealed: bool = True,
     ) -> None:
         self._port = port
-        self._me = greeting(is_numbered)
+        self._identity = Identity()
+        self._me = greeting(is_numbered, self._identity.key)
+        self._is_sealed = is_sealed
         self._question = question
         self._answer, self._keys = answer
         self._prepare = prepare
@@ -110,7 +172,7 @@ class LinkClient:
         raise NotAnswered(self._answer)
 
     def _link(self) -> HandPeer:
-        peer = connect(self._port, timeout_s=self._patience_s)
+        peer = connect(self._port, self._identity, timeout_s=self._patience_s, is_sealed=self._is_sealed)
         try:
             greet(peer, self._me, self._patience_s)
             self._prepare(peer)
@@ -127,19 +189,22 @@ class Newcomer:
     @ivar port: of the daemon.
     @ivar is_numbered: whether the daemon gives ids.
     @ivar patience_s: how long it waits for the daemon's greeting.
+    @ivar is_sealed: whether the daemon seals its connections.
     """
 
     port: int
     is_numbered: bool
     patience_s: float = PATIENCE_S
+    is_sealed: bool = True
 
     def __call__(self) -> None:
         """Come and go.
 
         @raise NotAnswered: nobody greeted it.
         """
-        with connect(self.port, timeout_s=self.patience_s) as peer:
-            greet(peer, greeting(self.is_numbered), self.patience_s)
+        identity = _NEWCOMERS.next()
+        with connect(self.port, identity, timeout_s=self.patience_s, is_sealed=self.is_sealed) as peer:
+            greet(peer, greeting(self.is_numbered, identity.key), self.patience_s)
             peer.tell("dc")
 
 

@@ -68,12 +68,14 @@ class Victim(WatchedProcess):
     """A daemon that listens.
 
     @ivar port: where; 0 before L{wait_until_it_listens}.
+    @ivar is_sealed: whether it seals its connections, as it does if nothing else is said.
     """
 
     port = 0
 
     def __init__(self, directory: Path, *words: str) -> None:
-        super().__init__(directory, *words)
+        super().__init__(directory, *words, sealed=True)
+        self.is_sealed = "--plain" not in words
         self._directory = directory
 
     def wait_until_it_listens(self) -> Self:
@@ -176,7 +178,7 @@ class Stage:
         return self.launch(*words, *LISTEN, descriptors=descriptors).wait_until_it_listens()
 
     def launch(self, *words: str, descriptors: int | None = None, is_pinned: bool = True) -> Victim:
-        """Start a daemon that speaks in the open, as attackers do, and wait for nothing.
+        """Start a daemon, and wait for nothing.
 
         @param is_pinned: whether it runs on the victim's core alone.
         """

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from tests.attack.honest import LinkClient
+from tests.attack.honest import LinkClient, Newcomer
 from tests.attack.stage import Stage, Victim
 from tests.integration.watched_node import HandPeer
 
@@ -26,6 +26,7 @@ class Kind:
     @ivar answer: the type of the answer, and which of its keys have to be those of the question.
     @ivar prepare: what such a client does first, when it is linked.
     @ivar pause_s: between two of its questions: asked faster, it would be a flood.
+    @ivar is_sealed: whether its connections are sealed.
     """
 
     name: str
@@ -35,15 +36,26 @@ class Kind:
     answer: tuple[str, tuple[str, ...]]
     prepare: Callable[[HandPeer], None] = lambda peer: None
     pause_s: float = 0.02
+    is_sealed: bool = True
 
     def client(self, victim: Victim, patience_s: float = 5.0) -> LinkClient:
-        """An honest client of one."""
-        return LinkClient(victim.port, self.is_numbered, self.question, self.answer, self.prepare, patience_s)
+        """An honest client of one, which keeps its link."""
+        asks = (self.question, self.answer, self.prepare, patience_s)
+        return LinkClient(victim.port, self.is_numbered, *asks, is_sealed=self.is_sealed)
+
+    def newcomer(self, victim: Victim) -> Newcomer:
+        """An honest client of one, which comes anew each time."""
+        return Newcomer(victim.port, self.is_numbered, is_sealed=self.is_sealed)
 
 
 def start_tracker(stage: Stage, *words: str, **options: Any) -> Victim:
     """A tracker."""
     return stage.start("bazaar-tracker", *words, **options)
+
+
+def start_plain_tracker(stage: Stage, *words: str, **options: Any) -> Victim:
+    """A tracker that seals nothing."""
+    return start_tracker(stage, "--plain", *words, **options)
 
 
 def start_index_server(stage: Stage, *words: str, **options: Any) -> Victim:
@@ -94,6 +106,8 @@ def register(peer: HandPeer) -> None:
 
 
 TRACKER: Final = Kind("tracker", True, start_tracker, lambda me, number: {"type": "nodereq"}, ("nodereply", ()))
+# In the open, as who teaches with netcat has it.
+PLAIN_TRACKER: Final = evolve(TRACKER, name="plain tracker", start=start_plain_tracker, is_sealed=False)
 INDEX_SERVER: Final = Kind(
     "index server",
     True,

@@ -163,19 +163,21 @@ class WatchedProcess:
     @param directory: where its log goes.
     @param words: the command line of twistd.
     @param fault: what goes wrong in it on L{break_down}.
+    @param sealed: whether it seals its connections.
     """
 
-    def __init__(self, directory: Path, *words: str, fault: str = "") -> None:
+    def __init__(self, directory: Path, *words: str, fault: str = "", sealed: bool = False) -> None:
         self._log = directory / "node.log"
         turn_file = directory / "turn"
         turn_file.write_bytes(bytes(_SECONDS.size))
         with turn_file.open("r+b") as file:
             self._turn = mmap.mmap(file.fileno(), _SECONDS.size)
+        environment = {"WATCHED_FAULT": fault, "XDG_STATE_HOME": os.fspath(directory)}
         with self._log.open("wb") as log:
             self._process = fork_server.start(
                 [sys.executable, "-m", "tests.integration.watched_node", turn_file, "-n", "--pidfile=", *words],
                 cwd=directory,
-                env={**os.environ, "WATCHED_FAULT": fault, "XDG_STATE_HOME": os.fspath(directory), **IN_THE_OPEN},
+                env={**os.environ, **environment, **({} if sealed else IN_THE_OPEN)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

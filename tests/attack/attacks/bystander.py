@@ -14,6 +14,7 @@ from tests.attack.siege import Scene, Tally, siege
 from tests.attack.stage import LOOPBACK, Stage
 from tests.attack.verdict import Bounds
 from tests.attack.victims import SELLER
+from tests.integration.tls_by_hand import Identity
 from tests.integration.watched_node import framed
 
 # To each address: more would be a flood that an attacker has others make.
@@ -55,7 +56,8 @@ def _search_for_others(stage: Stage) -> Scene:
 
 
 def _search_link(port: int) -> Manner:
-    me = greeting(False)
+    identity = Identity()
+    me = greeting(False, identity.key)
 
     def more() -> bytes:
         ids = (secrets.randbelow(1 << 50) for _ in range(10))
@@ -64,7 +66,15 @@ def _search_link(port: int) -> Manner:
             framed("search", id=each, returnPath=[secrets.randbelow(1 << 30) + 1, me["id"]], **about) for each in ids
         )
 
-    return Manner(host=ONE_HOST, hello=lambda: framed(**me), more=more, requests=10, every_s=0.1, read_bytes_s=ALL)
+    return Manner(
+        host=ONE_HOST,
+        identity=identity,
+        hello=lambda key: framed(**me),
+        more=more,
+        requests=10,
+        every_s=0.1,
+        read_bytes_s=ALL,
+    )
 
 
 ATTACKS: Final = [

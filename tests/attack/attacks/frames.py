@@ -10,7 +10,7 @@ from tests.attack.crowd import ALL, Crowd, Manner, hello, hosts
 from tests.attack.siege import Scene, Tally, siege
 from tests.attack.stage import Stage
 from tests.attack.verdict import Bounds
-from tests.attack.victims import INDEX_SERVER, KINDS, SELLER, SUPER_PEER, TRACKER, Kind
+from tests.attack.victims import INDEX_SERVER, KINDS, PLAIN_TRACKER, SELLER, SUPER_PEER, TRACKER, Kind
 from tests.integration.watched_node import framed
 
 _FRAMES: Final = 4000
@@ -38,7 +38,7 @@ def flood(kind: Kind, count: int, frame: bytes, read_bytes_s: float) -> Callable
             )
             for host in hosts(count)
         ]
-        crowd = Crowd(victim.port, manners, tally)
+        crowd = Crowd(victim.port, manners, tally, is_sealed=kind.is_sealed)
         return Scene(victim=victim, ask=kind.client(victim), pause_s=kind.pause_s, assaults=[crowd], tally=tally)
 
     return set_up
@@ -62,6 +62,13 @@ ATTACKS: Final = [
             is_short=kind is not SUPER_PEER,
         )
         for kind in KINDS
+    ),
+    Attack(
+        name="pings-plain-tracker",
+        role=PLAIN_TRACKER.name,
+        tries="50 links in the open send ping as fast as they can, and read no answer",
+        carry_out=siege(flood(PLAIN_TRACKER, 50, PING, 0)),
+        bounds=BOUNDS,
     ),
     *(
         Attack(

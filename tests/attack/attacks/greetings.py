@@ -7,7 +7,6 @@ from typing import Final
 
 from tests.attack.attack import Attack
 from tests.attack.crowd import ONE_HOST, Crowd, Manner, hello, hosts
-from tests.attack.honest import Newcomer
 from tests.attack.siege import Scene, Tally, siege
 from tests.attack.stage import Stage
 from tests.attack.verdict import Bounds
@@ -32,9 +31,9 @@ def crowd(
         victim, tally = kind.start(stage), Tally()
         return Scene(
             victim=victim,
-            ask=Newcomer(victim.port, kind.is_numbered) if is_newcomer else kind.client(victim),
+            ask=kind.newcomer(victim) if is_newcomer else kind.client(victim),
             pause_s=0.1 if is_newcomer else kind.pause_s,
-            assaults=[Crowd(victim.port, make_manners(kind), tally, connects_s)],
+            assaults=[Crowd(victim.port, make_manners(kind), tally, connects_s, is_sealed=kind.is_sealed)],
             tally=tally,
         )
 
@@ -45,14 +44,15 @@ def _greet_and_go(kind: Kind) -> list[Manner]:
     """Each greets as somebody new each time, and goes."""
     greet = hello(kind.is_numbered)
     return [
-        Manner(host=host, hello=lambda: greet() + framed("dc"), comes_back_s=0.0, requests=1) for host in hosts(100)
+        Manner(host=host, hello=lambda key: greet(key) + framed("dc"), comes_back_s=0.0, requests=1)
+        for host in hosts(100)
     ]
 
 
 def _half_greetings(kind: Kind) -> list[Manner]:
     """Each says its greeting a byte at a time."""
     return [
-        Manner(host=host, hello=lambda: b"200:", more=lambda: b" ", every_s=0.5, comes_back_s=0.0)
+        Manner(host=host, hello=lambda key: b"200:", more=lambda: b" ", every_s=0.5, comes_back_s=0.0)
         for host in hosts(500)
     ]
 
@@ -65,7 +65,7 @@ def _links_of_one_host(kind: Kind) -> list[Manner]:
 def _unfinished_frames(kind: Kind) -> list[Manner]:
     """Each leaves the longest frame unfinished."""
     greet = hello(kind.is_numbered)
-    return [Manner(host=host, hello=lambda: greet() + _UNFINISHED, comes_back_s=0.1) for host in hosts(2000)]
+    return [Manner(host=host, hello=lambda key: greet(key) + _UNFINISHED, comes_back_s=0.1) for host in hosts(2000)]
 
 
 def _quiet_links(kind: Kind) -> list[Manner]:

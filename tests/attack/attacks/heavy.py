@@ -16,6 +16,7 @@ from tests.attack.siege import Scene, Tally, siege
 from tests.attack.stage import Stage
 from tests.attack.victims import SELLER, TRACKER, Kind
 from tests.integration.plain_buyer import seal
+from tests.integration.tls_by_hand import Identity
 from tests.integration.watched_node import framed, netstring
 
 _FRAME_BYTES: Final = 65_536
@@ -55,7 +56,8 @@ def orders(*, is_signed: bool) -> Callable[[Stage], Scene]:
 
     def set_up(stage: Stage) -> Scene:
         victim, tally = SELLER.start(stage), Tally()
-        peer, me = connect(victim.port), greeting(False)
+        identity = Identity()
+        peer, me = connect(victim.port, identity), greeting(False, identity.key)
         greet(peer, me)
         peer.tell("search", id=1, item="apple", returnPath=[me["id"]], ttl=1)
         reply = peer.hear("reply", id=1)

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from tests.attack.attack import Attack
-from tests.attack.honest import connect, greet, greeting
+from tests.attack.honest import link
 from tests.attack.siege import NotAnswered, Scene, Tally, siege
 from tests.attack.stage import Stage
 from tests.attack.verdict import Bounds
@@ -76,8 +76,7 @@ class _List:
     """The list of one peer."""
 
     def __init__(self, port: int, kind: Kind, entries: Iterator[tuple[str, Any]], most: int) -> None:
-        self._peer = connect(port)
-        greet(self._peer, {**greeting(kind.is_numbered), "port": 4000})
+        self._peer = link(port, kind.is_numbered, port=4000)
         kind.prepare(self._peer)
         self._entries = entries
         self._left = most

@@ -9,7 +9,7 @@ from typing import Final
 
 from tests.attack.attack import Attack
 from tests.attack.crowd import Crowd, Manner, hello, hosts
-from tests.attack.honest import connect, greet, greeting
+from tests.attack.honest import link
 from tests.attack.siege import Scene, Tally, siege
 from tests.attack.stage import Stage, Victim
 from tests.attack.verdict import Bounds
@@ -25,8 +25,7 @@ class Lister:
     """An honest peer of an index server that lists many files, and keeps its lease."""
 
     def __init__(self, victim: Victim, count: int) -> None:
-        self._peer = connect(victim.port)
-        greet(self._peer, {**greeting(True), "port": 4000})
+        self._peer = link(victim.port, True, port=4000)
         self._renewed = time.monotonic()
         self._mark = 0
         for part in _parts(count):

@@ -11,7 +11,7 @@ from typing import Any, Final
 from tests.attack.attack import Attack
 from tests.attack.attacks.not_reading import Lister
 from tests.attack.crowd import ALL, Crowd, Manner, hello, hosts
-from tests.attack.honest import connect, greet, greeting
+from tests.attack.honest import link
 from tests.attack.siege import Scene, Tally, siege
 from tests.attack.stage import Stage
 from tests.attack.verdict import Bounds
@@ -47,7 +47,7 @@ def asking(
         manners = [
             Manner(
                 host=host,
-                hello=lambda: greet_first() + hello_more(),
+                hello=lambda key: greet_first(key) + hello_more(),
                 more=lambda: b"".join(make_question(next(numbers)) for _ in range(_AT_ONCE)),
                 requests=_AT_ONCE,
                 read_bytes_s=ALL,
@@ -96,9 +96,7 @@ def _nodes(stage: Stage) -> Scene:
     victim, tally = TRACKER.start(stage), Tally()
     nodes: list[HandPeer] = []
     for port in range(1, 500):
-        peer = connect(victim.port)
-        greet(peer, {**greeting(True), "port": port})
-        nodes.append(peer)
+        nodes.append(link(victim.port, True, port=port))
     question = framed("nodereq", have=_HAVE)
     manners = [
         Manner(host=host, hello=hello(True), more=lambda: question * _AT_ONCE, requests=_AT_ONCE) for host in hosts(50)

@@ -15,6 +15,7 @@ from tests.attack.siege import NotAnswered, Scene, Tally, siege
 from tests.attack.stage import Stage
 from tests.attack.verdict import Bounds
 from tests.attack.victims import start_tracker
+from tests.integration.tls_by_hand import Identity
 from tests.integration.watched_node import framed
 
 _A_SECOND: Final = 1000
@@ -80,7 +81,8 @@ class Seldom:
 
 
 def _searcher(item: str, every_s: float) -> Manner:
-    me = greeting(False)
+    identity = Identity()
+    me = greeting(False, identity.key)
 
     def more() -> bytes:
         numbers = (secrets.randbelow(1 << 50) for _ in range(_AT_ONCE))
@@ -89,7 +91,8 @@ def _searcher(item: str, every_s: float) -> Manner:
 
     return Manner(
         host=ONE_HOST,
-        hello=lambda: framed(**me),
+        identity=identity,
+        hello=lambda key: framed(**me),
         more=more,
         requests=_AT_ONCE,
         every_s=every_s,

@@ -37,7 +37,7 @@ def hold(count: int, read_bytes_s: float, *, is_one_host: bool = True, wants: bo
             Manner(
                 host=host,
                 # A want that comes before the slot is ignored, so it is said again and again.
-                hello=lambda: hello,
+                hello=lambda key: hello,
                 more=lambda: chunks,
                 requests=1,
                 every_s=0.5,

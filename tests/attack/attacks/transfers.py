@@ -40,23 +40,25 @@ def askers(make: Callable[[str, str], Manner], places: list[str]) -> Callable[[S
 
 def _does_not_read_digests(host: str, digest: str) -> Manner:
     fetch, pages = framed("fetch", digest=digest), framed("digests", first=0, count=64) * 100
-    return Manner(host=host, hello=lambda: fetch, more=lambda: pages, requests=100, read_bytes_s=0)
+    return Manner(host=host, hello=lambda key: fetch, more=lambda: pages, requests=100, read_bytes_s=0)
 
 
 def _asks_for_nothing_there(host: str, digest: str) -> Manner:
-    return Manner(host=host, hello=lambda: framed("fetch", digest=secrets.token_hex(32)), comes_back_s=0.0)
+    return Manner(host=host, hello=lambda key: framed("fetch", digest=secrets.token_hex(32)), comes_back_s=0.0)
 
 
 def _queues_and_passes(host: str, digest: str) -> Manner:
     fetch, both = framed("fetch", digest=digest), (framed("queue") + framed("pass")) * 100
-    return Manner(host=host, hello=lambda: fetch, more=lambda: both, requests=200, read_bytes_s=ALL)
+    return Manner(host=host, hello=lambda key: fetch, more=lambda: both, requests=200, read_bytes_s=ALL)
 
 
 def _wants_and_goes(host: str, digest: str) -> Manner:
     """Gets the source to read chunks that nobody takes: it goes before they come."""
     wants = b"".join(framed("want", chunk=chunk) for chunk in range(8))
     hello = framed("fetch", digest=digest) + framed("queue") + wants
-    return Manner(host=host, hello=lambda: hello, more=lambda: b"0:,", every_s=0.05, read_bytes_s=0, comes_back_s=0.0)
+    return Manner(
+        host=host, hello=lambda key: hello, more=lambda: b"0:,", every_s=0.05, read_bytes_s=0, comes_back_s=0.0
+    )
 
 
 BOUNDS: Final = Bounds(wait_s=2.0)
