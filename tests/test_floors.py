@@ -25,7 +25,16 @@ NAME: Final = "twisted_bazaar"
 
 # What everybody may stand on, and what itself stands on nothing.
 GROUND: Final = frozenset(
-    {"errors", "exit_status", "bounded", "backoff", "byte_budget", "rate_limit", "timer", "interface_bases"}
+    {
+        "errors",
+        "exit_status",
+        "bounded",
+        "backoff",
+        "byte_budget",
+        "rate_limit",
+        "timer",
+        "interface_bases",
+    }
 )
 FLOORS: Final = {
     **dict.fromkeys(("wire", "identity", "system"), 1),
@@ -53,6 +62,7 @@ PURE: Final = frozenset(
             "backoff",
             "byte_budget",
             "rate_limit",
+            "security.links.fair_queue",
             "wire",
             "identity",
             "values",

@@ -83,16 +83,16 @@ def connect(
         raise NotAnswered(str(error)) from None
 
 
-def link(port: int, is_numbered: bool, **keys: Any) -> HandPeer:
+def link(port: int, is_numbered: bool, listens_at: int) -> HandPeer:
     """A link of somebody new to a daemon.
 
     @param is_numbered: whether the daemon gives ids.
-    @param keys: what else is in the greeting.
+    @param listens_at: where it says that it takes connections.
     @raise NotAnswered: there is none.
     """
     identity = Identity()
     peer = connect(port, identity)
-    greet(peer, {**greeting(is_numbered, identity.key), **keys})
+    greet(peer, {**greeting(is_numbered, identity.key), "port": listens_at})
     return peer
 
 

@@ -327,17 +327,17 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         bug(
             "hosts that wait served one after the other, whatever they have had",
             "node/links/test_read_budget.py",
-            ("node/links/fair_queue.py", "heappush(self._in_order, (at_s,", "heappush(self._in_order, (0.0,"),
+            ("security/links/fair_queue.py", "heappush(self._in_order, (at_s,", "heappush(self._in_order, (0.0,"),
         ),
         bug(
             "newcomers without end that come before who was served once",
             "node/links/test_read_budget.py",
-            ("node/links/fair_queue.py", "self._now_s += work_s / (len(self._in_order) + 1)", "pass"),
+            ("security/links/fair_queue.py", "self._now_s += work_s / (len(self._in_order) + 1)", "pass"),
         ),
         bug(
             "who has left taking the turns of those that wait",
             "node/links/test_read_budget.py",
-            ("node/links/fair_queue.py", "            del self._waiting[host]\n", "            return True\n"),
+            ("security/links/fair_queue.py", "            del self._waiting[host]\n", "            return True\n"),
         ),
         bug(
             "a thousand strangers that come before who is linked",

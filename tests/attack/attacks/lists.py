@@ -76,7 +76,7 @@ class _List:
     """The list of one peer."""
 
     def __init__(self, port: int, kind: Kind, entries: Iterator[tuple[str, Any]], most: int) -> None:
-        self._peer = link(port, kind.is_numbered, port=4000)
+        self._peer = link(port, kind.is_numbered, 4000)
         kind.prepare(self._peer)
         self._entries = entries
         self._left = most

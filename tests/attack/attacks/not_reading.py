@@ -25,7 +25,7 @@ class Lister:
     """An honest peer of an index server that lists many files, and keeps its lease."""
 
     def __init__(self, victim: Victim, count: int) -> None:
-        self._peer = link(victim.port, True, port=4000)
+        self._peer = link(victim.port, True, 4000)
         self._renewed = time.monotonic()
         self._mark = 0
         for part in _parts(count):

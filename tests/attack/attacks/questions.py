@@ -96,7 +96,7 @@ def _nodes(stage: Stage) -> Scene:
     victim, tally = TRACKER.start(stage), Tally()
     nodes: list[HandPeer] = []
     for port in range(1, 500):
-        nodes.append(link(victim.port, True, port=port))
+        nodes.append(link(victim.port, True, port))
     question = framed("nodereq", have=_HAVE)
     manners = [
         Manner(host=host, hello=hello(True), more=lambda: question * _AT_ONCE, requests=_AT_ONCE) for host in hosts(50)

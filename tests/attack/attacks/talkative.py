@@ -12,8 +12,8 @@ from typing import Final
 
 from tests.attack.attack import Attack
 from tests.attack.crowd import ONE_HOST, Crowd, Manner, hello, hosts
-from tests.attack.honest import NotAnswered, Operator
-from tests.attack.siege import Scene, Tally, siege
+from tests.attack.honest import Operator
+from tests.attack.siege import NotAnswered, Scene, Tally, siege
 from tests.attack.stage import Stage
 from tests.attack.verdict import Bounds
 from tests.attack.victims import INDEX_SERVER, TRACKER, Kind, start_seller

@@ -12,11 +12,11 @@ Where time stands still within a turn, as in a simulation, the count alone decid
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
 from twisted.internet.interfaces import IReactorTime
 
-from twisted_bazaar.node.links.fair_queue import FairQueue, Waiting
+from twisted_bazaar.security.links.fair_queue import FairQueue
 from twisted_bazaar.timer import Timer
 
 _NEVER: Final = float("inf")
@@ -34,6 +34,24 @@ _FOR_WAITING: Final = 0.75
 _FOR_STRANGERS: Final = 0.25
 # What is answered together is sent together: one at a time would cost as many calls of the system as frames.
 _LEAST_SHARE: Final = 4
+
+
+class Waiting(Protocol):
+    """A link that waits to be read from."""
+
+    @property
+    def host(self) -> str:
+        """The host that it reads from; the same for as long as it waits."""
+
+    @property
+    def is_greeted(self) -> bool:
+        """Whether its handshake is done; the same for as long as it waits."""
+
+    def read_frames(self, now: float, most: int) -> None:
+        """Its turn has come.
+
+        @param most: it may take so many frames now.
+        """
 
 
 class ReadBudget:
@@ -54,7 +72,8 @@ class ReadBudget:
         self._until = _NEVER
         self._at_a_time = _FRAMES_AT_A_TIME
         self._frame_s = time_s / frames
-        self._greeted, self._strangers = FairQueue(), FairQueue()
+        self._greeted: FairQueue[Waiting] = FairQueue()
+        self._strangers: FairQueue[Waiting] = FairQueue()
         self._turn = Timer(clock, self._next)
 
     @property
@@ -102,7 +121,7 @@ class ReadBudget:
         self._turn.cancel()
         self._until = _NEVER
 
-    def _queue_of(self, link: Waiting) -> FairQueue:
+    def _queue_of(self, link: Waiting) -> FairQueue[Waiting]:
         return self._greeted if link.is_greeted else self._strangers
 
     def _begin(self, now: float) -> None:
@@ -125,7 +144,7 @@ class ReadBudget:
         self._serve(self._strangers, strangers, began, part)
         self._until, self._at_a_time = began + self._time_s, _FRAMES_AT_A_TIME
 
-    def _serve(self, queue: FairQueue, waiting: int, began: float, part: float) -> None:
+    def _serve(self, queue: FairQueue[Waiting], waiting: int, began: float, part: float) -> None:
         """Serve so many of a queue, until a part of this turn is over."""
         if not waiting:
             return

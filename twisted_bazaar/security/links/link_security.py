@@ -19,6 +19,7 @@ from zope.interface import implementer
 
 from twisted_bazaar.errors import InTheOpen, PeerError, Unproven
 from twisted_bazaar.security.links.flusher import Flusher
+from twisted_bazaar.security.links.handshakes import Handshakes
 from twisted_bazaar.security.links.session import SessionMaker
 from twisted_bazaar.security.links.transport import Judge, SealedTransport
 from twisted_bazaar.security.noise.node_handshake import Handshakes
@@ -141,6 +142,7 @@ class Sealed:
         self.handshakes = handshakes
         self._sessions = sessions
         self._flusher = Flusher(clock)
+        self._handshakes = Handshakes(clock)
         self._judge_at = judge_at or _pinned_only
 
     def seal_server(self, endpoint: IStreamServerEndpoint) -> IStreamServerEndpoint:
@@ -161,7 +163,9 @@ class Sealed:
 
     def seal(self, protocol: IProtocol, judge: Judge, *, is_dialler: bool) -> SealedTransport:
         """What carries a protocol over a connection."""
-        return SealedTransport(self._sessions(is_dialler), protocol, self._flusher, judge, self._refusal)
+        # Whom this node dials is of its own choosing, and there are few of them.
+        handshakes = None if is_dialler else self._handshakes
+        return SealedTransport(self._sessions(is_dialler), protocol, self._flusher, judge, self._refusal, handshakes)
 
     def _refusal(self) -> bytes:
         """What is said to who speaks in the open."""

@@ -18,7 +18,10 @@ from zope.interface import implementer
 from twisted_bazaar.errors import InTheOpen, NothingProven, Unproven
 from twisted_bazaar.security.links.flusher import Flusher
 from twisted_bazaar.security.links.outlet import Outlet, outlet_through
+from twisted_bazaar.security.links.handshakes import Handshakes
 from twisted_bazaar.security.links.session import Session
+from twisted_bazaar.system.limited_log import limited_logger
+from twisted_bazaar.values.addresses import network_of
 
 Judge = Callable[[str], None]
 """Raises L{Unproven} if a key that was proven is not the one that has to be here."""
@@ -43,21 +46,33 @@ class SealedTransport(Protocol):
     @param flusher: sends at the end of a turn.
     @param judge: judges the key that the other end has proven.
     @param refusal: what is said in the open to who speaks in the open.
+    @param handshakes: has its turn, for as long as the other end has proven nothing; None to take none.
     @ivar protocol: what it carries; may be replaced at any time.
     @ivar proven_key: the key that the other end has proven, 64 hexadecimal digits; None until it has.
     """
 
+    log: Final = limited_logger(__name__)
     transport: Any
     _outlet: Outlet
 
     def __init__(
-        self, session: Session, protocol: Any, flusher: Flusher, judge: Judge, refusal: Callable[[], bytes]
+        self,
+        session: Session,
+        protocol: Any,
+        flusher: Flusher,
+        judge: Judge,
+        refusal: Callable[[], bytes],
+        handshakes: Handshakes | None = None,
     ) -> None:
         self._session = session
         self.protocol: Any = protocol
         self._flusher = flusher
         self._judge = judge
         self._refusal = refusal
+        self._handshakes = handshakes
+        # What has come and waits for its turn.
+        self._unopened: list[bytes] = []
+        self._is_waiting = False
         self.proven_key: str | None = None
         self._unsent: list[bytes] = []
         self._unsent_bytes = 0
@@ -75,7 +90,35 @@ class SealedTransport(Protocol):
         self.protocol.makeConnection(self)
 
     def dataReceived(self, data: bytes) -> None:
-        """Open what came, and hand it up."""
+        """Open what came, and hand it up; as long as nothing is proven, when it has its turn."""
+        if self.proven_key is not None or self._handshakes is None:
+            self._open(data)
+            return
+        if self.disconnecting:
+            return
+        self._unopened.append(data)
+        if not self._is_waiting and self._handshakes.take(self):
+            self._is_waiting = True
+            self.transport.pauseProducing()
+
+    @property
+    def host(self) -> str:
+        """The network that it leads to: it has its turn among those of all others."""
+        return network_of(str(getattr(self.transport.getPeer(), "host", "")))
+
+    def shake_hands(self) -> None:
+        """Go on with the handshake: it has its turn."""
+        if self._is_waiting:
+            self._is_waiting = False
+            self.transport.resumeProducing()
+        sealed, self._unopened = b"".join(self._unopened), []
+        try:
+            self._open(sealed)
+        except Exception:
+            self.log.failure("what came from {where} could not be handled", where=self.transport.getPeer())
+            self.abortConnection()
+
+    def _open(self, data: bytes) -> None:
         if self._failed is not None:
             return
         try:
@@ -103,6 +146,7 @@ class SealedTransport(Protocol):
         self.connected = 0
         self._forget_unsent()
         self._outlet.close()
+        self._stop_waiting()
         if self._failed is not None:
             reason = self._failed
         elif self.proven_key is None and not self.disconnecting:
@@ -141,6 +185,7 @@ class SealedTransport(Protocol):
         """Cut the connection, and drop what is unsent."""
         self.disconnecting = True
         self._forget_unsent()
+        self._stop_waiting()
         self.transport.abortConnection()
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
@@ -160,8 +205,9 @@ class SealedTransport(Protocol):
         self.transport.pauseProducing()
 
     def resumeProducing(self) -> None:
-        """Read on."""
-        self.transport.resumeProducing()
+        """Read on, as soon as it has its turn."""
+        if not self._is_waiting:
+            self.transport.resumeProducing()
 
     def stopProducing(self) -> None:
         """Read nothing any more."""
@@ -246,6 +292,13 @@ class SealedTransport(Protocol):
 
     def _send_sealed(self) -> None:
         self._session.drain(self._outlet.write)
+
+    def _stop_waiting(self) -> None:
+        """It gets no turn any more."""
+        self._unopened = []
+        if self._is_waiting and self._handshakes is not None:
+            self._is_waiting = False
+            self._handshakes.dequeue(self)
 
     def _forget_unsent(self) -> None:
         if self._unsent:

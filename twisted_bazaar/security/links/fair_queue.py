@@ -1,8 +1,8 @@
-"""Fair queueing over hosts of links that wait to be read from. Sans-IO.
+"""Fair queueing over hosts of connections that wait to be served. Sans-IO.
 
 The host comes next for which the node has worked least (virtual time, as in start-time fair queueing: Goyal, Vin and
-Cheng, 1996), with one of its links: a host with a thousand links gets no more than one with a single link, and who asks
-little goes before those who ask much.
+Cheng, 1996), with one of its connections: a host with a thousand gets no more than one with a single one, and who
+asks little goes before those who ask much.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import count
-from typing import Final, Protocol
+from typing import Final, Generic, Protocol, TypeVar
 
 # So far ahead of others is who comes after a pause.
 _CREDIT_S: Final = 0.1
@@ -19,30 +19,23 @@ _CREDIT_S: Final = 0.1
 _MOST_KNOWN: Final = 4_096
 
 
-class Waiting(Protocol):
-    """Something that waits to be read from."""
+class OfHost(Protocol):
+    """Something that is served for a host."""
 
     @property
     def host(self) -> str:
-        """The host that it reads from; the same for as long as it waits."""
-
-    @property
-    def is_greeted(self) -> bool:
-        """Whether its handshake is done; the same for as long as it waits."""
-
-    def read_frames(self, now: float, most: int) -> None:
-        """Its turn has come.
-
-        @param most: it may take so many frames now.
-        """
+        """That host; the same for as long as it waits."""
 
 
-class FairQueue:
-    """Links that wait, in the order in which their hosts come."""
+C = TypeVar("C", bound=OfHost)
+
+
+class FairQueue(Generic[C]):
+    """Connections that wait, in the order in which their hosts come."""
 
     def __init__(self) -> None:
         # By host, each with those of it that wait; whoever is first is served next.
-        self._waiting: dict[str, OrderedDict[Waiting, None]] = {}
+        self._waiting: dict[str, OrderedDict[C, None]] = {}
         # Hosts by their virtual time, each once while it waits, and in the order in which they came.
         self._in_order: list[tuple[float, int, str]] = []
         self._came = count()
@@ -52,25 +45,25 @@ class FairQueue:
     def __len__(self) -> int:
         return sum(map(len, self._waiting.values()))
 
-    def enqueue(self, link: Waiting) -> None:
-        """Let a link wait; one that waits already keeps its place."""
-        of_its_host = self._waiting.get(link.host)
+    def enqueue(self, one: C) -> None:
+        """Let one wait; one that waits already keeps its place."""
+        of_its_host = self._waiting.get(one.host)
         if of_its_host is None:
-            of_its_host = self._waiting[link.host] = OrderedDict()
-            self._line_up(link.host)
-        of_its_host[link] = None
+            of_its_host = self._waiting[one.host] = OrderedDict()
+            self._line_up(one.host)
+        of_its_host[one] = None
 
-    def dequeue(self, link: Waiting) -> None:
-        """Take a link out, if it waits."""
-        of_its_host = self._waiting.get(link.host)
+    def dequeue(self, one: C) -> None:
+        """Take one out, if it waits."""
+        of_its_host = self._waiting.get(one.host)
         if of_its_host is not None:
             # The host keeps its place in the order: it may come back before its turn comes.
-            of_its_host.pop(link, None)
+            of_its_host.pop(one, None)
 
-    def serve_next(self, serve: Callable[[Waiting], float]) -> bool:
-        """Serve the next link of the next host; returns whether there was one.
+    def serve_next(self, serve: Callable[[C], float]) -> bool:
+        """Serve the next one of the next host; returns whether there was one.
 
-        @param serve: reads from a link, and returns how many seconds of work that was.
+        @param serve: serves one, and returns how many seconds of work that was.
         """
         while self._in_order:
             at_s, _, host = heappop(self._in_order)
@@ -81,10 +74,10 @@ class FairQueue:
             del self._waiting[host]
         else:
             return False
-        link, _ = of_its_host.popitem(last=False)
+        one, _ = of_its_host.popitem(last=False)
         work_s = 0.0
         try:
-            work_s = serve(link)
+            work_s = serve(one)
         finally:
             self._served[host] = at_s + work_s
             # The time of newcomers goes on while newcomers are all that come, or who was served before waits for ever.
