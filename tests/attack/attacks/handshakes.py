@@ -268,7 +268,7 @@ ATTACKS: Final = [
             (
                 "hellos",
                 _hellos,
-                "250 hosts repeat what begins a handshake, and go when it was answered; somebody comes",
+                "250 hosts repeat what begins a handshake, and leave it at that; somebody comes",
             ),
         )
     ),
@@ -311,7 +311,7 @@ ATTACKS: Final = [
                 "updates-unread",
                 _updates,
                 False,
-                "50 links have the other end renew its keys without end, and do not read",
+                "50 links have the other end renew its keys without end, and read nothing",
             ),
             ("nothing", _nothing, True, "50 links write sealed records without end, with nothing in them"),
         )

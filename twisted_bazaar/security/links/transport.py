@@ -78,7 +78,7 @@ class SealedTransport(Protocol):
         self._unsent_bytes = 0
         self._has_producer = False
         self.disconnecting: bool = False
-        self._failed: Failure | None = None
+        self._failed: Unproven | None = None
 
     # What the connection calls.
 
@@ -148,7 +148,7 @@ class SealedTransport(Protocol):
         self._outlet.close()
         self._stop_waiting()
         if self._failed is not None:
-            reason = self._failed
+            reason = Failure(self._failed)
         elif self.proven_key is None and not self.disconnecting:
             reason = Failure(NothingProven(_CLOSED_UNPROVEN))
         elif reason.check(ConnectionDone) and self._is_cut:
@@ -314,7 +314,9 @@ class SealedTransport(Protocol):
 
     def _fail(self, error: Unproven) -> None:
         """The other end is not who it has to be, or nobody knows who speaks: tell it, and hear no more."""
-        self._failed = Failure(error)
+        # Where it was raised leads back here, and what is gone would stay until garbage is collected.
+        error.__traceback__ = error.__context__ = None
+        self._failed = error
         self._forget_unsent()
         self.disconnecting = True
         if isinstance(error, InTheOpen):

@@ -60,11 +60,11 @@ class Records:
         size = _LIB.BIO_read(self._sealed, self._scratch, _SCRATCH_BYTES)
         return self._view[:size] if size > 0 else None
 
-    def open(self, sealed: bytes) -> tuple[bytes, bool]:
+    def open(self, sealed: bytes) -> tuple[bytes, int, bool]:
         """Open what came.
 
         @param sealed: what has come; empty for what the handshake has left.
-        @return: what is plain of it, so far, and whether nothing more comes.
+        @return: what is plain of it, so far; how many records that was; and whether nothing more comes.
         @raise SSL.Error: somebody has changed it.
         """
         if sealed:
@@ -72,10 +72,11 @@ class Records:
             self._read_from(_LIB.BIO_new_mem_buf(_FFI.from_buffer(sealed), len(sealed)))
         is_drained = False
         plain: list[bytes] = []
-        start, filled = self._scratch, 0
+        start, filled, read = self._scratch, 0, 0
         try:
             while (got := _LIB.SSL_read(self._ssl, start + filled, _SCRATCH_BYTES - filled)) > 0:
                 filled += got
+                read += 1
                 if filled == _SCRATCH_BYTES:
                     plain.append(bytes(self._view))
                     filled = 0
@@ -86,7 +87,7 @@ class Records:
                 self._read_from(_LIB.BIO_new(_LIB.BIO_s_mem()))
         if filled:
             plain.append(bytes(self._view[:filled]))
-        return plain[0] if len(plain) == 1 else b"".join(plain), not is_drained
+        return plain[0] if len(plain) == 1 else b"".join(plain), read, not is_drained
 
     def _wants_more(self, result: int) -> bool:
         """Whether OpenSSL could not go on for want of bytes; False when the other end has said that nothing comes."""

@@ -18,6 +18,7 @@ from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.security.certificate import key_in
 from twisted_bazaar.security.links.session import Session
 from twisted_bazaar.security.tls.contexts import ALPN, TlsContexts
+from twisted_bazaar.security.tls.record_ends import RecordEnds
 from twisted_bazaar.security.tls.records import Records, Scratch
 
 HANDSHAKE_BYTES: Final = 8 << 10
@@ -25,6 +26,10 @@ HANDSHAKE_BYTES: Final = 8 << 10
 
 # The first byte of each record with which a handshake begins, and of an alert (RFC 8446, 5.1).
 _FIRST: Final = b"\x16\x15"
+# A record that carries nothing costs as much as a short message, and is counted by nobody else: new keys, tickets, or
+# nothing at all. Some libraries send a few; keys have to be new after 2^24 records.
+_EMPTY_RECORDS: Final = 8
+_BYTES_FOR_ONE_MORE: Final = 1 << 20
 
 
 class TlsSession:
@@ -40,6 +45,8 @@ class TlsSession:
         self._records = Records(self._ssl, scratch)
         self._is_dialler = is_dialler
         self._seen_bytes = 0
+        self._ends = RecordEnds()
+        self._empty_records = self._plain_bytes = 0
         self.proven_key: str | None = None
         self.is_ended: bool = False
         if is_dialler:
@@ -64,7 +71,11 @@ class TlsSession:
                 return b""
             # With the end of the handshake more may have come.
             before = self._open(b"")
-        return before + self._open(sealed) if sealed else before
+        if sealed:
+            before += self._open(sealed)
+            if self._empty_records > _EMPTY_RECORDS + self._plain_bytes // _BYTES_FOR_ONE_MORE:
+                raise Unproven("too many records that carry nothing")
+        return before
 
     def send(self, plain: bytes | memoryview) -> None:
         """Seal bytes for the other end; only once it has proven its key.
@@ -101,9 +112,11 @@ class TlsSession:
             most = HANDSHAKE_BYTES - self._seen_bytes
             if not most:
                 raise Unproven(f"no handshake in {HANDSHAKE_BYTES} bytes")
-            taken, sealed = sealed[:most], sealed[most:]
-            self._seen_bytes += len(taken)
-            self._ssl.bio_write(taken)
+            # A record at a time: what comes with the end of the handshake is none of it.
+            size, _ = self._ends.cut(memoryview(sealed), most, 1)
+            self._seen_bytes += size
+            self._ssl.bio_write(sealed[:size])
+            sealed = sealed[size:]
             self._shake_hands()
         return sealed
 
@@ -130,7 +143,10 @@ class TlsSession:
         if self.is_ended:
             return b""
         try:
-            plain, self.is_ended = self._records.open(sealed)
+            _, ended = self._ends.cut(memoryview(sealed), len(sealed), len(sealed))
+            plain, read, self.is_ended = self._records.open(sealed)
+            self._empty_records += max(0, ended - read)
+            self._plain_bytes += len(plain)
         except SSL.Error as error:
             raise Unproven(_reason_of(error)) from None
         return plain
