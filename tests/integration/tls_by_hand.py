@@ -5,20 +5,27 @@ Nothing of the package is imported here, nor the library by which it seals.
 
 from __future__ import annotations
 
+import hmac
 import secrets
 import socket
 import ssl
 import tempfile
 import threading
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 ALPN: Final = "bazaar/2"
+# Kinds of content (RFC 8446, 5.1), and a message that has the other end renew its keys too (4.6.3).
+HANDSHAKE: Final = 22
+DATA: Final = 23
+KEY_UPDATE: Final = b"\x18\0\0\1\1"
 # Nobody looks at what stands in a certificate besides the key.
 _NOBODY: Final = x509.Name([])
 _FROM, _UNTIL = datetime(2000, 1, 1, tzinfo=UTC), datetime(2999, 12, 31, tzinfo=UTC)
@@ -204,6 +211,58 @@ class SealedSocket(socket.socket):
     def _send_sealed(self) -> None:
         if sealed := self._tls.outgoing():
             super().sendall(sealed)
+
+
+class RecordKeys:
+    """The keys by which one end seals its records, by AES-256-GCM and SHA-384 (RFC 8446, 5 and 7).
+
+    @param secret: the traffic secret.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+        self._cipher = AESGCM(self._expand(b"key", 32))
+        self._iv = int.from_bytes(self._expand(b"iv", 12), "big")
+        self._number = 0
+
+    def seal(self, content: bytes, kind: int) -> bytes:
+        """The next record."""
+        head = b"\x17\x03\x03" + (len(content) + 17).to_bytes(2, "big")
+        nonce = (self._iv ^ self._number).to_bytes(12, "big")
+        self._number += 1
+        return head + self._cipher.encrypt(nonce, content + bytes([kind]), head)
+
+    def next(self) -> RecordKeys:
+        """The keys after these."""
+        return RecordKeys(self._expand(b"traffic upd", len(self._secret)))
+
+    def _expand(self, label: bytes, size: int) -> bytes:
+        label = b"tls13 " + label
+        about = size.to_bytes(2, "big") + bytes([len(label)]) + label + b"\0"
+        return hmac.digest(self._secret, about + b"\1", "sha384")[:size]
+
+
+class KeyLog:
+    """Learns from the library by which keys it seals, for who would seal records that it does not.
+
+    @param contexts: for connections that are made.
+    """
+
+    def __init__(self, contexts: Iterable[ssl.SSLContext]) -> None:
+        self._file = tempfile.NamedTemporaryFile("r")  # noqa: SIM115  # it is closed with this
+        for context in contexts:
+            context.keylog_filename = self._file.name
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *about: object) -> None:
+        self._file.close()
+
+    def newest(self) -> RecordKeys:
+        """The keys of the one who has dialled last, for its first record after the handshake."""
+        [*_, secret] = (line.split()[2] for line in self._file if line.startswith("CLIENT_TRAFFIC_SECRET_0 "))
+        return RecordKeys(bytes.fromhex(secret))
 
 
 def dial(port: int, identity: Identity | None = None, host: str = "127.0.0.1", timeout_s: float = 20.0) -> SealedSocket:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import hmac
-import os
+import itertools
 import secrets
 import socket
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import IO, Final
+from typing import Final
 
 from attrs import define, evolve, field
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tests.attack.attack import Attack
 from tests.attack.attacks.greetings import IN
 from tests.attack.crowd import Crowd, Manner, hosts
+from tests.attack.honest import greeting
 from tests.attack.siege import Scene, Tally, siege
 from tests.attack.stage import LOOPBACK, Stage
 from tests.attack.victims import SELLER, TRACKER, Kind
-from tests.integration.tls_by_hand import Identity, TlsEnd
+from tests.integration.tls_by_hand import DATA, HANDSHAKE, KEY_UPDATE, Identity, KeyLog, RecordKeys, TlsEnd
 from tests.integration.watched_node import framed
 
 _HELLO: Final = TlsEnd(Identity().dialling).outgoing()
@@ -102,54 +100,29 @@ def _no_frames() -> list[Manner]:
     return _each_of(100, Manner(hello=lambda key: secrets.token_bytes(1 << 14), comes_back_s=0.0))
 
 
-class _Keys:
-    """The keys by which one end seals its records, by AES-256-GCM and SHA-384 (RFC 8446, 7).
-
-    @param secret: the traffic secret.
-    """
-
-    def __init__(self, secret: bytes) -> None:
-        self._secret = secret
-        self._cipher = AESGCM(self._expand(b"key", 32))
-        self._iv = int.from_bytes(self._expand(b"iv", 12), "big")
-        self._number = 0
-
-    def seal(self, content: bytes, kind: int) -> bytes:
-        """A record."""
-        head = b"\x17\x03\x03" + (len(content) + 17).to_bytes(2, "big")
-        nonce = (self._iv ^ self._number).to_bytes(12, "big")
-        self._number += 1
-        return head + self._cipher.encrypt(nonce, content + bytes([kind]), head)
-
-    def next(self) -> _Keys:
-        """The keys after these."""
-        return _Keys(self._expand(b"traffic upd", len(self._secret)))
-
-    def _expand(self, label: bytes, size: int) -> bytes:
-        label = b"tls13 " + label
-        about = size.to_bytes(2, "big") + bytes([len(label)]) + label + b"\0"
-        return hmac.digest(self._secret, about + b"\1", "sha384")[:size]
-
-
-_HANDSHAKE, _DATA = 22, 23
-# The other end is to renew its keys too, and to say so.
-_KEY_UPDATE: Final = b"\x18\0\0\1\1"
 _RECORDS: Final = 300
-Seal = Callable[[_Keys, int], tuple[bytes, _Keys]]
+_PONG: Final = framed("pong")
+Seal = Callable[[RecordKeys, int], tuple[bytes, RecordKeys]]
 
 
-def _updates(keys: _Keys, count: int) -> tuple[bytes, _Keys]:
+def _updates(keys: RecordKeys, count: int) -> tuple[bytes, RecordKeys]:
     """New keys, again and again."""
     sealed = bytearray()
     for _ in range(count):
-        sealed += keys.seal(_KEY_UPDATE, _HANDSHAKE)
+        sealed += keys.seal(KEY_UPDATE, HANDSHAKE)
         keys = keys.next()
     return bytes(sealed), keys
 
 
-def _nothing(keys: _Keys, count: int) -> tuple[bytes, _Keys]:
+def _nothing(keys: RecordKeys, count: int) -> tuple[bytes, RecordKeys]:
     """Records with nothing in them."""
-    return b"".join(keys.seal(b"", _DATA) for _ in range(count)), keys
+    return b"".join(keys.seal(b"", DATA) for _ in range(count)), keys
+
+
+def _crumbs(keys: RecordKeys, count: int) -> tuple[bytes, RecordKeys]:
+    """What makes sense, with a record for each byte of it."""
+    words = itertools.islice(itertools.cycle(_PONG), count // len(_PONG) * len(_PONG))
+    return b"".join(keys.seal(bytes([byte]), DATA) for byte in words), keys
 
 
 @define(eq=False)
@@ -159,7 +132,7 @@ class _Sealer:
     host: str
     identity: Identity
     connection: socket.socket | None = None
-    keys: _Keys | None = None
+    keys: RecordKeys | None = None
     unsent: memoryview = field(factory=lambda: memoryview(b""))
 
     def close(self) -> None:
@@ -189,9 +162,7 @@ class Sealers:
 
     def __call__(self, deadline: float) -> None:
         """Do it until then."""
-        with tempfile.NamedTemporaryFile("r") as log:
-            for member in self._members:
-                member.identity.dialling.keylog_filename = log.name
+        with KeyLog(member.identity.dialling for member in self._members) as log:
             while time.monotonic() < deadline:
                 is_idle = True
                 for member in self._members:
@@ -206,9 +177,8 @@ class Sealers:
             for member in self._members:
                 member.close()
 
-    def _connect(self, member: _Sealer, log: IO[str]) -> None:
-        """Shake hands, and learn from the library by which secret is sealed."""
-        log.seek(0, os.SEEK_END)
+    def _connect(self, member: _Sealer, log: KeyLog) -> None:
+        """Shake hands, and learn by which keys is sealed."""
         connection = member.connection = socket.create_connection((LOOPBACK, self._port), 5.0, (member.host, 0))
         tls = TlsEnd(member.identity.dialling)
         connection.sendall(tls.outgoing())
@@ -216,8 +186,9 @@ class Sealers:
             if not (data := connection.recv(1 << 16)):
                 raise ConnectionError
             tls.receive(data)
-        secrets_now = [line.split()[2] for line in log if line.startswith("CLIENT_TRAFFIC_SECRET_0 ")]
-        member.keys, member.unsent = _Keys(bytes.fromhex(secrets_now[-1])), memoryview(tls.outgoing())
+        member.keys = log.newest()
+        greet = member.keys.seal(framed(**greeting(True, member.identity.key)), DATA)
+        member.unsent = memoryview(tls.outgoing() + greet)
         connection.setblocking(False)
         Tally.add(self._tally.connections, 1)
 
@@ -313,6 +284,7 @@ ATTACKS: Final = [
                 False,
                 "50 links have the other end renew its keys without end, and read nothing",
             ),
+            ("crumbs", _crumbs, True, "50 links greet, and seal each byte of what they say by itself, without a pause"),
             ("nothing", _nothing, True, "50 links write sealed records without end, with nothing in them"),
         )
     ),

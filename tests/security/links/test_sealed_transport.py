@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
@@ -14,6 +16,7 @@ from tests.security.sealed_pair import ACCEPTER, DIALLER, MALLORY
 from twisted_bazaar.errors import NothingProven, Unproven
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.security.links.link_security import Sealed
+from twisted_bazaar.security.links.session import Session
 from twisted_bazaar.security.tls.tls_session import tls_sessions
 from twisted_bazaar.testing import SimulatedNetwork
 
@@ -62,6 +65,13 @@ class One(Factory):
 
     def buildProtocol(self, addr: object) -> Protocol:
         return self._protocol
+
+
+class Each(Factory):
+    """Builds one protocol after the other."""
+
+    noisy = False
+    protocol = Talker
 
 
 class SealedTransportTests(SynchronousTestCase):
@@ -140,6 +150,25 @@ class SealedTransportTests(SynchronousTestCase):
             assert reason is not None
             self.assertIs(reason.check(NothingProven), None if is_own else NothingProven)
             self.assertEqual("--plain" in reason.getErrorMessage(), not is_own)
+
+    def test_forgotten(self) -> None:
+        """What is left of a connection that has failed goes at once, and not when garbage is collected."""
+        sessions: list[weakref.ref[Session]] = []
+
+        def make(is_dialler: bool) -> Session:
+            session = tls_sessions(ACCEPTER)(is_dialler)
+            sessions.append(weakref.ref(session))
+            return session
+
+        there = TCP4ServerEndpoint(self.hosts[1], PORT)
+        Sealed(self.hosts[1], make).seal_server(there).listen(Each())
+        gc.collect()
+        gc.disable()
+        self.addCleanup(gc.enable)
+        for first in (b"\x16\x03\x01\x40\x00" + bytes(9000), b'52:{"type":"thisisme"},'):
+            TCP4ClientEndpoint(self.hosts[0], "10.0.0.2", PORT).connect(One(Talker(first)))
+        self.network.run(1.0)
+        self.assertEqual([each() for each in sessions], [None, None])
 
     def test_end(self) -> None:
         """An end comes after all that was written, and is told from a cut."""
