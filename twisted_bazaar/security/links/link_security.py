@@ -19,7 +19,7 @@ from zope.interface import implementer
 
 from twisted_bazaar.errors import InTheOpen, PeerError, Unproven
 from twisted_bazaar.security.links.flusher import Flusher
-from twisted_bazaar.security.links.handshakes import Handshakes
+from twisted_bazaar.security.links.opening_budget import OpeningBudgets
 from twisted_bazaar.security.links.session import SessionMaker
 from twisted_bazaar.security.links.transport import Judge, SealedTransport
 from twisted_bazaar.security.noise.node_handshake import Handshakes
@@ -142,7 +142,7 @@ class Sealed:
         self.handshakes = handshakes
         self._sessions = sessions
         self._flusher = Flusher(clock)
-        self._handshakes = Handshakes(clock)
+        self._budgets = OpeningBudgets.of(clock)
         self._judge_at = judge_at or _pinned_only
 
     def seal_server(self, endpoint: IStreamServerEndpoint) -> IStreamServerEndpoint:
@@ -163,9 +163,9 @@ class Sealed:
 
     def seal(self, protocol: IProtocol, judge: Judge, *, is_dialler: bool) -> SealedTransport:
         """What carries a protocol over a connection."""
-        # Whom this node dials is of its own choosing, and there are few of them.
-        handshakes = None if is_dialler else self._handshakes
-        return SealedTransport(self._sessions(is_dialler), protocol, self._flusher, judge, self._refusal, handshakes)
+        session = self._sessions(is_dialler)
+        within = (self._flusher, judge, self._refusal, self._budgets)
+        return SealedTransport(session, protocol, *within, is_dialler=is_dialler)
 
     def _refusal(self) -> bytes:
         """What is said to who speaks in the open."""

@@ -18,7 +18,7 @@ from zope.interface import implementer
 from twisted_bazaar.errors import InTheOpen, NothingProven, Unproven
 from twisted_bazaar.security.links.flusher import Flusher
 from twisted_bazaar.security.links.outlet import Outlet, outlet_through
-from twisted_bazaar.security.links.handshakes import Handshakes
+from twisted_bazaar.security.links.opening_budget import OpeningBudget, OpeningBudgets
 from twisted_bazaar.security.links.session import Session
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import network_of
@@ -35,6 +35,8 @@ _GATHERED_BYTES: Final = 64 << 10
 # What is sealed at once: two records. OpenSSL keeps as much memory for each connection as it ever had in it, and more
 # than this is no faster.
 _PIECE_BYTES: Final = 32 << 10
+# So little is opened whosever turn it is: some dozens of records at most.
+_SMALL_BYTES: Final = 1 << 10
 
 
 @implementer(ITCPTransport, IPushProducer)
@@ -46,7 +48,8 @@ class SealedTransport(Protocol):
     @param flusher: sends at the end of a turn.
     @param judge: judges the key that the other end has proven.
     @param refusal: what is said in the open to who speaks in the open.
-    @param handshakes: has its turn, for as long as the other end has proven nothing; None to take none.
+    @param budgets: what comes is opened within these.
+    @param is_dialler: whether this end made the connection: whom a node dials is of its own choosing.
     @ivar protocol: what it carries; may be replaced at any time.
     @ivar proven_key: the key that the other end has proven, 64 hexadecimal digits; None until it has.
     """
@@ -62,17 +65,21 @@ class SealedTransport(Protocol):
         flusher: Flusher,
         judge: Judge,
         refusal: Callable[[], bytes],
-        handshakes: Handshakes | None = None,
+        budgets: OpeningBudgets,
+        *,
+        is_dialler: bool,
     ) -> None:
         self._session = session
         self.protocol: Any = protocol
         self._flusher = flusher
         self._judge = judge
         self._refusal = refusal
-        self._handshakes = handshakes
-        # What has come and waits for its turn.
+        self._budgets = budgets
+        self._is_dialler = is_dialler
+        # What has come and waits for its turn, and in which budget.
         self._unopened: list[bytes] = []
-        self._is_waiting = False
+        self._waits_in: OpeningBudget | None = None
+        self._is_paused = False
         self.proven_key: str | None = None
         self._unsent: list[bytes] = []
         self._unsent_bytes = 0
@@ -90,27 +97,36 @@ class SealedTransport(Protocol):
         self.protocol.makeConnection(self)
 
     def dataReceived(self, data: bytes) -> None:
-        """Open what came, and hand it up; as long as nothing is proven, when it has its turn."""
-        if self.proven_key is not None or self._handshakes is None:
-            self._open(data)
-            return
-        if self.disconnecting:
-            return
+        """Open what came, and hand it up, when it has its turn."""
+        if self._waits_in is None:
+            if self.proven_key is not None:
+                # It costs more to ask than to open it.
+                if len(data) <= _SMALL_BYTES:
+                    self._open(data)
+                    return
+            elif self._is_dialler:
+                self._open(data)
+                return
+            elif self.disconnecting:
+                return
         self._unopened.append(data)
-        if not self._is_waiting and self._handshakes.take(self):
-            self._is_waiting = True
-            self.transport.pauseProducing()
+        if self._waits_in is None:
+            budget = self._budgets.strangers if self.proven_key is None else self._budgets.proven
+            if budget.take(self):
+                self._waits_in = budget
+                self.transport.pauseProducing()
 
     @property
     def host(self) -> str:
         """The network that it leads to: it has its turn among those of all others."""
         return network_of(str(getattr(self.transport.getPeer(), "host", "")))
 
-    def shake_hands(self) -> None:
-        """Go on with the handshake: it has its turn."""
-        if self._is_waiting:
-            self._is_waiting = False
-            self.transport.resumeProducing()
+    def open(self) -> None:
+        """Open what has come: it has its turn."""
+        if self._waits_in is not None:
+            self._waits_in = None
+            if not self._is_paused:
+                self.transport.resumeProducing()
         sealed, self._unopened = b"".join(self._unopened), []
         try:
             self._open(sealed)
@@ -142,6 +158,10 @@ class SealedTransport(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone; a cut is told from an end."""
+        if self._waits_in is not None and self.proven_key is not None and not self.disconnecting:
+            # It has come before the end.
+            self._waits_in.dequeue(self)
+            self.open()
         # Nothing may wait to be sent any more, whoever still writes.
         self.connected = 0
         self._forget_unsent()
@@ -202,11 +222,13 @@ class SealedTransport(Protocol):
 
     def pauseProducing(self) -> None:
         """Read nothing for now."""
+        self._is_paused = True
         self.transport.pauseProducing()
 
     def resumeProducing(self) -> None:
         """Read on, as soon as it has its turn."""
-        if not self._is_waiting:
+        self._is_paused = False
+        if self._waits_in is None:
             self.transport.resumeProducing()
 
     def stopProducing(self) -> None:
@@ -296,9 +318,9 @@ class SealedTransport(Protocol):
     def _stop_waiting(self) -> None:
         """It gets no turn any more."""
         self._unopened = []
-        if self._is_waiting and self._handshakes is not None:
-            self._is_waiting = False
-            self._handshakes.dequeue(self)
+        if self._waits_in is not None:
+            self._waits_in.dequeue(self)
+            self._waits_in = None
 
     def _forget_unsent(self) -> None:
         if self._unsent:

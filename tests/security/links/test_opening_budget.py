@@ -1,4 +1,4 @@
-"""Handshakes of strangers take a part of each turn of the reactor, in turns by host."""
+"""What came sealed is opened within a part of each turn of the reactor, in turns by host."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.security.links.test_sealed_transport import Talker
 from tests.security.sealed_pair import ACCEPTER, DIALLER
 from twisted_bazaar.security.links.flusher import Flusher
-from twisted_bazaar.security.links.handshakes import Handshakes, Stranger
 from twisted_bazaar.security.links.link_security import anybody
+from twisted_bazaar.security.links.opening_budget import OpeningBudget, OpeningBudgets, Unopened
 from twisted_bazaar.security.links.transport import SealedTransport
 from twisted_bazaar.security.tls.tls_session import tls_sessions
 
@@ -27,24 +27,24 @@ class Knocker:
         self._done = done
         self._name = name or host
 
-    def shake_hands(self) -> None:
+    def open(self) -> None:
         """Take a step."""
         self._done.append(self._name)
         self._clock.rightNow += STEP_S
 
 
-class HandshakesTests(SynchronousTestCase):
-    """What strangers have of a turn."""
+class OpeningBudgetTests(SynchronousTestCase):
+    """What is opened in a turn."""
 
     def setUp(self) -> None:
         """Give five steps a turn."""
         self.clock = Clock()
-        self.handshakes = Handshakes(self.clock, 5 * STEP_S)
+        self.budget = OpeningBudget(self.clock, 5 * STEP_S)
         self.done: list[str] = []
 
     def knock(self, host: str, name: str = "") -> bool:
         """Have somebody knock; returns whether it has to wait."""
-        return self.handshakes.take(Knocker(self.clock, host, self.done, name))
+        return self.budget.take(Knocker(self.clock, host, self.done, name))
 
     def turn(self) -> list[str]:
         """Let a turn pass, as a real reactor does; returns who was served in it."""
@@ -60,7 +60,7 @@ class HandshakesTests(SynchronousTestCase):
         waits = [self.knock(f"10.0.0.{number}") for number in range(12)]
         self.assertEqual(waits, [False] * 5 + [True] * 7)
         self.assertEqual([len(self.turn()) for _ in range(3)], [5, 2, 0])
-        self.assertEqual(self.handshakes.waiting, 0)
+        self.assertEqual(self.budget.waiting, 0)
 
     def test_order(self) -> None:
         """Who comes while others wait waits behind them, though there is time left."""
@@ -88,10 +88,10 @@ class HandshakesTests(SynchronousTestCase):
         for number in range(5):
             self.knock(f"10.0.1.{number}")
         for each in gone:
-            self.assertTrue(self.handshakes.take(each))
+            self.assertTrue(self.budget.take(each))
         self.knock("10.0.0.1")
         for each in gone:
-            self.handshakes.dequeue(each)
+            self.budget.dequeue(each)
         self.assertEqual(self.turn(), ["10.0.0.1"])
 
     def test_quiet(self) -> None:
@@ -102,18 +102,18 @@ class HandshakesTests(SynchronousTestCase):
         self.assertEqual([call for call in self.clock.getDelayedCalls() if call.active()], [])
 
 
-class Gate(Handshakes):
+class Gate(OpeningBudget):
     """Lets everybody wait who asks, and nobody in by itself."""
 
-    def take(self, stranger: Stranger) -> bool:
+    def take(self, connection: Unopened) -> bool:
         """Let it wait."""
-        self._waiting.enqueue(stranger)
+        self._waiting.enqueue(connection)
         return True
 
-    def let_in(self, stranger: Stranger) -> None:
+    def let_in(self, connection: Unopened) -> None:
         """It has its turn."""
-        self.dequeue(stranger)
-        stranger.shake_hands()
+        self.dequeue(connection)
+        connection.open()
 
 
 class WaitingTests(SynchronousTestCase):
@@ -122,58 +122,90 @@ class WaitingTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Have one that somebody has made, and what the other end sends first."""
         clock = Clock()
-        self.gate = Gate(clock)
+        self.strangers, self.proven = Gate(clock, 1.0), Gate(clock, 1.0)
         self.talker = Talker()
         session = tls_sessions(ACCEPTER)(False)
-        self.sealed = SealedTransport(session, self.talker, Flusher(clock), anybody, lambda: b"", self.gate)
+        within = (Flusher(clock), anybody, lambda: b"", OpeningBudgets(self.strangers, self.proven))
+        self.sealed = SealedTransport(session, self.talker, *within, is_dialler=False)
         self.wire = StringTransport(peerAddress=IPv4Address("TCP", "10.0.0.1", 1))
         self.sealed.makeConnection(self.wire)
         self.dialler = tls_sessions(DIALLER)(True)
         self.dialler.begin()
         self.sealed.dataReceived(self.dialler.outgoing())
 
-    def test_waits(self) -> None:
+    def shake_hands(self) -> None:
+        """Let it have its turns, to the end of the handshake."""
+        self.strangers.let_in(self.sealed)
+        self.dialler.receive(self.wire.value())
+        self.sealed.dataReceived(self.dialler.outgoing())
+        self.strangers.let_in(self.sealed)
+
+    def say(self, words: bytes) -> None:
+        """Have the other end say something."""
+        self.dialler.send(words)
+        self.sealed.dataReceived(self.dialler.outgoing())
+
+    def test_stranger(self) -> None:
         """Nothing that came is looked at, and nothing more is read, until it has its turn."""
         self.assertEqual((self.wire.value(), self.wire.producerState), (b"", "paused"))
         self.sealed.resumeProducing()
         self.assertEqual(self.wire.producerState, "paused")
-        self.gate.let_in(self.sealed)
+        self.strangers.let_in(self.sealed)
         self.assertEqual(self.wire.producerState, "producing")
         self.assertNotEqual(self.wire.value(), b"")
 
-    def test_linked(self) -> None:
-        """Who has proven a key waits for nobody."""
-        self.gate.let_in(self.sealed)
-        self.dialler.receive(self.wire.value())
-        self.sealed.dataReceived(self.dialler.outgoing())
-        self.assertEqual(self.gate.waiting, 1)
-        self.gate.let_in(self.sealed)
-        self.dialler.send(b"hello")
-        self.sealed.dataReceived(self.dialler.outgoing())
-        self.assertEqual((self.gate.waiting, self.talker.came), (0, b"hello"))
+    def test_proven(self) -> None:
+        """Who has proven a key waits for no strangers, and with a few words for nobody."""
+        self.shake_hands()
+        self.say(b"hello")
+        self.assertEqual((self.strangers.waiting, self.proven.waiting, self.talker.came), (0, 0, b"hello"))
+        self.say(bytes(5000))
+        self.assertEqual((self.strangers.waiting, self.proven.waiting, self.talker.came), (0, 1, b"hello"))
+        self.assertEqual(self.wire.producerState, "paused")
+        # What comes then stays behind it, however little it is.
+        self.say(b"bye")
+        self.proven.let_in(self.sealed)
+        self.assertEqual((self.talker.came, self.wire.producerState), (b"hello" + bytes(5000) + b"bye", "producing"))
+
+    def test_paused(self) -> None:
+        """Its turn is no reason to read for who has said meanwhile that it wants no more."""
+        self.shake_hands()
+        self.say(bytes(5000))
+        self.sealed.pauseProducing()
+        self.proven.let_in(self.sealed)
+        self.assertEqual((self.talker.came, self.wire.producerState), (bytes(5000), "paused"))
+        self.sealed.resumeProducing()
+        self.assertEqual(self.wire.producerState, "producing")
 
     def test_first_words(self) -> None:
         """What came while it waited is not lost: the greeting often comes with the end of the handshake."""
-        self.gate.let_in(self.sealed)
+        self.strangers.let_in(self.sealed)
         self.dialler.receive(self.wire.value())
         self.dialler.send(b"hello")
         sealed = self.dialler.outgoing()
         self.sealed.dataReceived(sealed[:100])
         self.sealed.dataReceived(sealed[100:])
-        self.gate.let_in(self.sealed)
+        self.strangers.let_in(self.sealed)
         self.assertEqual(self.talker.came, b"hello")
 
     def test_gone(self) -> None:
         """Whose connection is gone, or is cut, has no turn."""
         self.sealed.connectionLost()
-        self.assertEqual(self.gate.waiting, 0)
+        self.assertEqual(self.strangers.waiting, 0)
         self.setUp()
         self.sealed.abortConnection()
-        self.assertEqual(self.gate.waiting, 0)
+        self.assertEqual(self.strangers.waiting, 0)
+
+    def test_last_words(self) -> None:
+        """What somebody has said before its connection ended is heard, though it had to wait."""
+        self.shake_hands()
+        self.say(bytes(5000))
+        self.sealed.connectionLost()
+        self.assertEqual((self.proven.waiting, self.talker.came), (0, bytes(5000)))
 
     def test_garbage(self) -> None:
         """What is no handshake ends that connection, and raises nothing to who gives the turns."""
-        self.gate.let_in(self.sealed)
+        self.strangers.let_in(self.sealed)
         self.sealed.dataReceived(b"\x16" + bytes(500))
-        self.gate.let_in(self.sealed)
+        self.strangers.let_in(self.sealed)
         self.assertTrue(self.wire.disconnecting)
