@@ -11,7 +11,7 @@ from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.security.certificate import OwnCertificate, key_in
 from twisted_bazaar.security.tls.contexts import ALPN
-from twisted_bazaar.security.tls.tls_session import HANDSHAKE_BYTES
+from twisted_bazaar.security.tls.tls_session import BYTES_FOR_ONE_MORE, EMPTY_RECORDS, HANDSHAKE_BYTES
 
 PAGE = SPECIFICATION["links.md"]
 
@@ -32,7 +32,8 @@ class LinksPageTests(SynchronousTestCase):
         self.assertIn(f"`{ALPN.decode()}`", section(PAGE, "The handshake"))
 
     def test_limits(self) -> None:
-        """Both limits are those of the code."""
+        """The limits are those of the code."""
         told = [row["Limit"] for row in table_with(section(PAGE, "Limits"), "What", "Limit")]
         limits = Limits()
-        self.assertEqual(told, [str(HANDSHAKE_BYTES), f"{limits.handshake_s + limits.grace_s:g} s"])
+        records = f"{EMPTY_RECORDS}, and one more for each {BYTES_FOR_ONE_MORE} bytes that came"
+        self.assertEqual(told, [str(HANDSHAKE_BYTES), f"{limits.handshake_s + limits.grace_s:g} s", records])

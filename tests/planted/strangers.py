@@ -345,6 +345,39 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
             ("node/links/read_budget.py", "if link.is_greeted else", "if not link else"),
         ),
         bug(
+            "handshakes that all have their turn at once",
+            "security/links/test_opening_budget.py",
+            ("security/links/opening_budget.py", "if self._left_s > 0 and not self._waiting:", "if True:"),
+        ),
+        bug(
+            "who has proven a key waiting among strangers",
+            "security/links/test_opening_budget.py",
+            (
+                "security/links/transport.py",
+                "self._budgets.strangers if self.proven_key is None else",
+                "self._budgets.strangers or",
+            ),
+        ),
+        bug(
+            "last words that are lost because they had to wait",
+            "security/links/test_opening_budget.py",
+            (
+                "security/links/transport.py",
+                "if self._waits_in is not None and self.proven_key is not None and",
+                "if False and",
+            ),
+        ),
+        bug(
+            "keys that are renewed without end",
+            "security/tls/test_records.py",
+            ("security/tls/tls_session.py", "if self._empty_records >", "if False and self._empty_records >"),
+        ),
+        bug(
+            "a failed connection that is kept until garbage is collected",
+            "security/links/test_sealed_transport.py",
+            ("security/links/transport.py", "error.__traceback__ = error.__context__ = None", "pass"),
+        ),
+        bug(
             "a turn of four long steps",
             "discovery/index/scheduling/test_time_slicing.py",
             ("discovery/index/scheduling/time_slicing.py", "(number and self._reactor.seconds() > end)", "False"),

@@ -17,8 +17,8 @@ from zope.interface import implementer
 
 from twisted_bazaar.errors import InTheOpen, NothingProven, Unproven
 from twisted_bazaar.security.links.flusher import Flusher
-from twisted_bazaar.security.links.outlet import Outlet, outlet_through
 from twisted_bazaar.security.links.opening_budget import OpeningBudget, OpeningBudgets
+from twisted_bazaar.security.links.outlet import Outlet, outlet_through
 from twisted_bazaar.security.links.session import Session
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import network_of

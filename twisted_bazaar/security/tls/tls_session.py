@@ -28,8 +28,10 @@ HANDSHAKE_BYTES: Final = 8 << 10
 _FIRST: Final = b"\x16\x15"
 # A record that carries nothing costs as much as a short message, and is counted by nobody else: new keys, tickets, or
 # nothing at all. Some libraries send a few; keys have to be new after 2^24 records.
-_EMPTY_RECORDS: Final = 8
-_BYTES_FOR_ONE_MORE: Final = 1 << 20
+EMPTY_RECORDS: Final = 8
+"""So many may come at once."""
+BYTES_FOR_ONE_MORE: Final = 1 << 20
+"""For so many plain bytes one more such record may come."""
 
 
 class TlsSession:
@@ -73,7 +75,7 @@ class TlsSession:
             before = self._open(b"")
         if sealed:
             before += self._open(sealed)
-            if self._empty_records > _EMPTY_RECORDS + self._plain_bytes // _BYTES_FOR_ONE_MORE:
+            if self._empty_records > EMPTY_RECORDS + self._plain_bytes // BYTES_FOR_ONE_MORE:
                 raise Unproven("too many records that carry nothing")
         return before
 
