@@ -111,7 +111,7 @@ ATTACKS: Final = [
         tries="2,000 links each send all but the end of a frame of 64 KB",
         carry_out=siege(crowd(TRACKER, _unfinished_frames, is_newcomer=False, connects_s=0.001)),
         # What all links may hold, some 16 kB for each of them, and for TLS 44 kB: a buffer that keeps the size of the
-        # largest piece that was in it, 22 kB; another that is given back when no record is half there, 16 kB; its state.
+        # largest piece that was in it, 22 kB; one that is given back when no record is half there, 16 kB; its state.
         bounds=Bounds(peak_bytes=(32 << 20) + 2_000 * (16_000 + 44_000)),
         is_short=True,
     ),
@@ -123,7 +123,7 @@ ATTACKS: Final = [
         bounds=Bounds(peak_bytes=(32 << 20) + 2_000 * 16_000),
     ),
     Attack(
-        name="half-greetings-plain-tracker",
+        name="half-greetings-plain",
         role=PLAIN_TRACKER.name,
         tries="500 hosts each say their greeting in the open a byte at a time, and come again when cut off",
         carry_out=siege(crowd(PLAIN_TRACKER, _half_greetings, is_newcomer=True)),

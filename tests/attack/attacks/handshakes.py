@@ -228,7 +228,7 @@ def sealers(seal: Seal, *, reads: bool) -> Callable[[Stage], Scene]:
 ATTACKS: Final = [
     *(
         Attack(
-            name=f"tls-{name}-tracker",
+            name=f"tls-{name}",
             role="tracker",
             tries=what,
             carry_out=siege(strangers(TRACKER, make, is_newcomer=True, is_sealed=False)),
@@ -246,7 +246,7 @@ ATTACKS: Final = [
     ),
     *(
         Attack(
-            name=f"tls-{name}-tracker",
+            name=f"tls-{name}",
             role="tracker",
             tries=what,
             carry_out=siege(strangers(TRACKER, make, is_newcomer=False, is_sealed=is_sealed)),
@@ -272,7 +272,7 @@ ATTACKS: Final = [
     ),
     *(
         Attack(
-            name=f"tls-{name}-tracker",
+            name=f"tls-{name}",
             role="tracker",
             tries=what,
             carry_out=siege(sealers(seal, reads=reads)),
