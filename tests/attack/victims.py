@@ -31,7 +31,7 @@ class Kind:
 
     name: str
     is_numbered: bool
-    start: Callable[[Stage], Victim]
+    start: Callable[..., Victim]
     question: Callable[[int, int], dict[str, Any]]
     answer: tuple[str, tuple[str, ...]]
     prepare: Callable[[HandPeer], None] = lambda peer: None
@@ -48,14 +48,14 @@ class Kind:
         return Newcomer(victim.port, self.is_numbered, is_sealed=self.is_sealed)
 
 
+def in_the_open(kind: Kind) -> Kind:
+    """The same kind of daemon, which seals nothing."""
+    return evolve(kind, start=lambda stage, *words: kind.start(stage, "--plain", *words), is_sealed=False)
+
+
 def start_tracker(stage: Stage, *words: str, **options: Any) -> Victim:
     """A tracker."""
     return stage.start("bazaar-tracker", *words, **options)
-
-
-def start_plain_tracker(stage: Stage, *words: str, **options: Any) -> Victim:
-    """A tracker that seals nothing."""
-    return start_tracker(stage, "--plain", *words, **options)
 
 
 def start_index_server(stage: Stage, *words: str, **options: Any) -> Victim:
@@ -106,8 +106,6 @@ def register(peer: HandPeer) -> None:
 
 
 TRACKER: Final = Kind("tracker", True, start_tracker, lambda me, number: {"type": "nodereq"}, ("nodereply", ()))
-# In the open, as who teaches with netcat has it.
-PLAIN_TRACKER: Final = evolve(TRACKER, name="plain tracker", start=start_plain_tracker, is_sealed=False)
 INDEX_SERVER: Final = Kind(
     "index server",
     True,
@@ -132,4 +130,6 @@ SELLER: Final = Kind(
     pause_s=0.1,
 )
 RING: Final = Kind("ring", False, start_ring, lambda me, number: {"type": "ping"}, ("pong", ()))
+# In the open, as who teaches with netcat has it.
+PLAIN_TRACKER: Final = evolve(in_the_open(TRACKER), name="plain tracker")
 KINDS: Final = (TRACKER, INDEX_SERVER, SUPER_PEER, SELLER, RING)

@@ -21,9 +21,13 @@ from tests.attack.honest import RingAsker, ring_card, ring_join
 from tests.attack.siege import Scene, Tally, siege
 from tests.attack.stage import LOOPBACK, Stage
 from tests.attack.verdict import Bounds
-from tests.attack.victims import RING, SUPER_PEER, Kind
+from tests.attack.victims import RING as SEALED_RING
+from tests.attack.victims import SUPER_PEER as SEALED_SUPER_PEER
+from tests.attack.victims import Kind, in_the_open
 from tests.integration.plain_ring_node import PART, Entry
 
+# These attackers seal nothing, so neither do their victims.
+RING, SUPER_PEER = in_the_open(SEALED_RING), in_the_open(SEALED_SUPER_PEER)
 _A_SECOND: Final = 5000
 _BATCH: Final = 50
 Make = Callable[[int], dict[str, Any] | bytes]
