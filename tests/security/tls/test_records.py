@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.integration.tls_by_hand import DATA, HANDSHAKE, KEY_UPDATE, Identity, KeyLog, RecordKeys, TlsEnd
 from tests.security.sealed_pair import ACCEPTER
 from twisted_bazaar.errors import Unproven
-from twisted_bazaar.security.tls.records import Records
+from twisted_bazaar.security.tls.record_ends import RecordEnds
 from twisted_bazaar.security.tls.tls_session import TlsSession, tls_sessions
 
 MIB = 1 << 20
@@ -32,7 +32,7 @@ class RecordsTests(SynchronousTestCase):
         """Whatever the pieces in which they come, all of it is cut off in order, and each end is seen where it is."""
         whole = b"".join(map(record, sizes))
         ends = set(itertools.accumulate(size + 5 for size in sizes))
-        records, at, seen = Records(), 0, 0
+        records, at, seen = RecordEnds(), 0, 0
         for size in itertools.cycle(pieces):
             piece = memoryview(whole)[at : at + size]
             if not piece:

@@ -32,6 +32,8 @@ EMPTY_RECORDS: Final = 8
 """So many may come at once."""
 BYTES_FOR_ONE_MORE: Final = 1 << 20
 """For so many plain bytes one more such record may come."""
+# More than come at once from who sends much, and few of those that carry nothing.
+_RECORDS_AT_ONCE: Final = 24
 
 
 class TlsSession:
@@ -73,11 +75,7 @@ class TlsSession:
                 return b""
             # With the end of the handshake more may have come.
             before = self._open(b"")
-        if sealed:
-            before += self._open(sealed)
-            if self._empty_records > EMPTY_RECORDS + self._plain_bytes // BYTES_FOR_ONE_MORE:
-                raise Unproven("too many records that carry nothing")
-        return before
+        return before + self._open(sealed) if sealed else before
 
     def send(self, plain: bytes | memoryview) -> None:
         """Seal bytes for the other end; only once it has proven its key.
@@ -144,11 +142,21 @@ class TlsSession:
         """Open all records that are whole."""
         if self.is_ended:
             return b""
+        plain, rest = b"", memoryview(sealed)
         try:
-            _, ended = self._ends.cut(memoryview(sealed), len(sealed), len(sealed))
-            plain, read, self.is_ended = self._records.open(sealed)
-            self._empty_records += max(0, ended - read)
-            self._plain_bytes += len(plain)
+            while True:
+                size, ended = self._ends.cut(rest, len(rest), _RECORDS_AT_ONCE)
+                opened, read, self.is_ended = self._records.open(sealed if size == len(sealed) else bytes(rest[:size]))
+                plain = plain + opened if plain else opened
+                rest = rest[size:]
+                if self.is_ended:
+                    break
+                self._empty_records += max(0, ended - read)
+                self._plain_bytes += len(opened)
+                if self._empty_records > EMPTY_RECORDS + self._plain_bytes // BYTES_FOR_ONE_MORE:
+                    raise Unproven("too many records that carry nothing")
+                if not rest:
+                    break
         except SSL.Error as error:
             raise Unproven(_reason_of(error)) from None
         return plain
