@@ -7,6 +7,7 @@ handshake is over, through the library that pyOpenSSL itself calls.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from cryptography.hazmat.bindings.openssl.binding import Binding
@@ -54,11 +55,13 @@ class Records:
                 self._connection._raise_ssl_error(self._ssl, written)
             done += written
 
-    def take_sealed(self) -> memoryview | None:
-        """What is sealed and was not taken yet, or some of it; None for nothing. It stands in the scratch memory, so it
-        is to be copied or sent at once."""
-        size = _LIB.BIO_read(self._sealed, self._scratch, _SCRATCH_BYTES)
-        return self._view[:size] if size > 0 else None
+    def drain(self, send: Callable[[memoryview], object]) -> None:
+        """Have all sent that is sealed; it stands in the scratch memory, so it is to be copied or sent at once."""
+        size = _SCRATCH_BYTES
+        while size == _SCRATCH_BYTES:
+            size = _LIB.BIO_read(self._sealed, self._scratch, _SCRATCH_BYTES)
+            if size > 0:
+                send(self._view[:size])
 
     def open(self, sealed: bytes) -> tuple[bytes, int, bool]:
         """Open what came.

@@ -90,13 +90,13 @@ class TlsSession:
 
     def outgoing(self) -> bytes:
         """What is to be sent now, and is forgotten here; empty for nothing."""
-        sealed = self._records.take_sealed()
-        return b"" if sealed is None else bytes(sealed)
+        sealed: list[bytes] = []
+        self._records.drain(lambda some: sealed.append(bytes(some)))
+        return b"".join(sealed)
 
     def drain(self, send: Callable[[bytes | memoryview], object]) -> None:
         """Have all of that sent, by something that keeps none of it without copying it."""
-        while (sealed := self._records.take_sealed()) is not None:
-            send(sealed)
+        self._records.drain(send)
 
     def end(self) -> None:
         """Say that nothing more comes from this end."""
