@@ -63,7 +63,7 @@ class Records:
             if size > 0:
                 send(self._view[:size])
 
-    def open(self, sealed: bytes) -> tuple[bytes, int, bool]:
+    def open(self, sealed: bytes | memoryview) -> tuple[bytes, int, bool]:
         """Open what came.
 
         @param sealed: what has come; empty for what the handshake has left.

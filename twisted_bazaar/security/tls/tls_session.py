@@ -142,12 +142,13 @@ class TlsSession:
         """Open all records that are whole."""
         if self.is_ended:
             return b""
-        plain, rest = b"", memoryview(sealed)
+        plain: list[bytes] = []
+        rest = memoryview(sealed)
         try:
             while True:
                 size, ended = self._ends.cut(rest, len(rest), _RECORDS_AT_ONCE)
-                opened, read, self.is_ended = self._records.open(sealed if size == len(sealed) else bytes(rest[:size]))
-                plain = plain + opened if plain else opened
+                opened, read, self.is_ended = self._records.open(rest[:size])
+                plain.append(opened)
                 rest = rest[size:]
                 if self.is_ended:
                     break
@@ -159,7 +160,7 @@ class TlsSession:
                     break
         except SSL.Error as error:
             raise Unproven(_reason_of(error)) from None
-        return plain
+        return plain[0] if len(plain) == 1 else b"".join(plain)
 
 
 def tls_sessions(key: KeyPair) -> Callable[[bool], Session]:
