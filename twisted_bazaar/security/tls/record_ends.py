@@ -25,16 +25,24 @@ class RecordEnds:
         @return: how many bytes that is, and how many records end in them.
         """
         at, ended, end = 0, 0, min(len(sealed), most_bytes)
+        left = self._left
         while at < end and ended < most_records:
-            if not self._left:
-                head = bytes(sealed[at : min(end, at + _HEAD_BYTES - len(self._head))])
-                at += len(head)
-                self._head += head
-                if len(self._head) < _HEAD_BYTES:
-                    break
-                self._left, self._head = int.from_bytes(self._head[3:]), b""
-            taken = min(self._left, end - at)
+            if not left:
+                if not self._head and end - at >= _HEAD_BYTES:
+                    # The usual case, made short: it is there for each record.
+                    left = sealed[at + 3] << 8 | sealed[at + 4]
+                    at += _HEAD_BYTES
+                else:
+                    head = bytes(sealed[at : min(end, at + _HEAD_BYTES - len(self._head))])
+                    at += len(head)
+                    self._head += head
+                    if len(self._head) < _HEAD_BYTES:
+                        break
+                    left, self._head = int.from_bytes(self._head[3:]), b""
+            taken = left if left < end - at else end - at
             at += taken
-            self._left -= taken
-            ended += not self._left
+            left -= taken
+            if not left:
+                ended += 1
+        self._left = left
         return at, ended
