@@ -1,8 +1,8 @@
-"""A buyer written from the specification alone: sockets, JSON and Ed25519, and nothing of this package.
+"""A buyer written from the specification alone: sockets, TLS, JSON and Ed25519, and nothing of this package.
 
-    python plain_buyer.py TRACKER_PORT BOOK buy ITEM QUANTITY
-    python plain_buyer.py TRACKER_PORT BOOK cancel ITEM QUANTITY
-    python plain_buyer.py TRACKER_PORT BOOK again
+    python -m tests.integration.plain_buyer TRACKER_PORT BOOK buy ITEM QUANTITY
+    python -m tests.integration.plain_buyer TRACKER_PORT BOOK cancel ITEM QUANTITY
+    python -m tests.integration.plain_buyer TRACKER_PORT BOOK again
 
 BOOK is a directory: its key is in there, and a file for each order. C{buy} joins through the tracker, links to a
 node that the tracker names, searches, verifies what is quoted, and orders from the cheapest seller until there is an
@@ -25,6 +25,8 @@ from pathlib import Path
 
 from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey, VerifyKey
+
+from tests.integration.tls_by_hand import Identity, SealedSocket
 
 HOST = "127.0.0.1"
 BAZAAR = "bazaar"
@@ -94,13 +96,14 @@ def each_key_once(pairs):
 
 
 class Link:
-    """One connection: netstrings with JSON in them."""
+    """One sealed connection: netstrings with JSON in them."""
 
-    def __init__(self, port, who):
+    def __init__(self, port, who, identity):
         self.who = who
         self.unread = b""
         self.peer = None
-        self.socket = socket.create_connection((HOST, port), PATIENCE_S)
+        self.socket = SealedSocket(socket.create_connection((HOST, port), PATIENCE_S), identity)
+        self.key = self.socket.other_key
 
     def fileno(self):
         return self.socket.fileno()
@@ -143,11 +146,12 @@ class Buyer:
         self.book = book
         self.key = self.read_key()
         self.public = bytes(self.key.verify_key).hex()
+        self.identity = Identity(bytes(self.key))
         self.id = -1
         self.waiting = []  # messages that have come and were not looked at yet
         self.tried = []  # nodes that were dialled, whether they had a slot or not
         self.node = None
-        self.tracker = self.link(tracker_port, "tracker")
+        self.tracker = self.link(tracker_port, "tracker", self.identity)
         self.greet(self.tracker)
         while self.id == -1:
             _, message = self.hear(PATIENCE_S)
@@ -191,7 +195,7 @@ class Buyer:
             return
         self.tried.append(message["id"])
         try:
-            link = self.link(message["port"], "node")
+            link = self.link(message["port"], "node", self.identity)
         except OSError:
             return
         self.node = link
@@ -199,6 +203,8 @@ class Buyer:
         while self.node is link and link.peer is None:
             _, message = self.hear(PATIENCE_S)
             if message["type"] == "thisisme":
+                if message["key"] != link.key:
+                    raise Forged("it greets under a key that it has not proven")
                 link.peer = message["id"]
             elif message["type"] == "error" and message["code"] != "notim":
                 self.node = None
@@ -208,7 +214,10 @@ class Buyer:
         deadline = time.monotonic() + timeout_s
         while not self.waiting:
             links = [link for link in (self.tracker, self.node) if link is not None]
-            readable, _, _ = select.select(links, [], [], max(0.0, deadline - time.monotonic()))
+            # What was opened and not read is known to nobody else.
+            readable = [link for link in links if link.socket.has_unread]
+            if not readable:
+                readable, _, _ = select.select(links, [], [], max(0.0, deadline - time.monotonic()))
             if not readable:
                 return None, {"type": "nothing"}
             for link in readable:

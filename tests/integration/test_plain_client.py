@@ -1,4 +1,4 @@
-"""The specification is enough: a buyer that knows only sockets, JSON and Ed25519 trades with real daemons.
+"""The specification is enough: a buyer that knows only sockets, TLS, JSON and Ed25519 trades with real daemons.
 
 Its code is L{plain_buyer}, a program of its own that imports nothing of this package.
 """
@@ -20,9 +20,11 @@ from tests.integration.daemons import Daemon, Daemons
 from twisted_bazaar.identity.signed import Envelope
 from twisted_bazaar.trade.contract import Receipt, check_receipt
 
-PLAIN_BUYER: Final = Path(__file__).with_name("plain_buyer.py")
-# What is not of the standard library.
-OTHERS: Final = {"nacl"}
+PLAIN_BUYER: Final = "tests.integration.plain_buyer"
+# All that it consists of, and what of that is not of the standard library.
+SOURCES: Final = ("plain_buyer.py", "tls_by_hand.py")
+OTHERS: Final = {"nacl", "cryptography", "tests.integration.tls_by_hand"}
+ROOT: Final = Path(__file__).parents[2]
 LONGEST_S: Final = 30.0
 
 
@@ -30,7 +32,7 @@ LONGEST_S: Final = 30.0
 def daemons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemons]:
     """The daemons of a test."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "states"))
-    with Daemons(tmp_path) as running:
+    with Daemons(tmp_path, sealed=True) as running:
         yield running
 
 
@@ -45,7 +47,8 @@ def book(tmp_path: Path) -> Path:
 def run_buyer(tracker: str, book: Path, *words: str) -> dict[str, Any]:
     """Run the plain buyer to its end; returns what it says."""
     run = subprocess.run(
-        [sys.executable, PLAIN_BUYER, tracker.rpartition(":")[2], book, *words],
+        [sys.executable, "-m", PLAIN_BUYER, tracker.rpartition(":")[2], book, *words],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=LONGEST_S,
@@ -82,14 +85,16 @@ def check(order: Mapping[str, Any], statement: str) -> str:
 
 
 def test_imports_nothing_of_the_package() -> None:
-    """The buyer is written with the standard library and a library for signatures."""
-    tree = ast.parse(PLAIN_BUYER.read_text(encoding="utf-8"))
-    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    packages = {name.partition(".")[0] for name in imported}
+    """The buyer is written with the standard library, one library for signatures, and one for certificates."""
+    imported: set[str] = set()
+    for source in SOURCES:
+        tree = ast.parse(Path(__file__).with_name(source).read_text(encoding="utf-8"))
+        imported |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+        imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    packages = {name if name.startswith("tests.") else name.partition(".")[0] for name in imported}
 
     assert packages - set(sys.stdlib_module_names) == OTHERS
-    assert "socket" in packages
+    assert {"socket", "ssl"} <= packages
 
 
 def test_buys_directly(daemons: Daemons, book: Path, tmp_path: Path) -> None:
