@@ -352,9 +352,14 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
         bug(
             "who has proven a key waiting among strangers",
             "security/links/test_opening_budget.py",
+            ("security/links/transport.py", "            return self._budgets.proven\n", "            pass\n"),
+        ),
+        bug(
+            "who was answered waiting behind all that only begin",
+            "security/links/test_opening_budget.py",
             (
                 "security/links/transport.py",
-                "self._budgets.strangers if self.proven_key is None else",
+                "self._budgets.answered if self._is_answered else",
                 "self._budgets.strangers or",
             ),
         ),

@@ -26,11 +26,12 @@ class Knocker:
         self._clock = clock
         self._done = done
         self._name = name or host
+        self.step_s = STEP_S
 
     def open(self) -> None:
         """Take a step."""
         self._done.append(self._name)
-        self._clock.rightNow += STEP_S
+        self._clock.rightNow += self.step_s
 
 
 class OpeningBudgetTests(SynchronousTestCase):
@@ -39,7 +40,7 @@ class OpeningBudgetTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Give five steps a turn."""
         self.clock = Clock()
-        self.budget = OpeningBudget(self.clock, 5 * STEP_S)
+        self.budget = OpeningBudget(self.clock, 5 * STEP_S, STEP_S)
         self.done: list[str] = []
 
     def knock(self, host: str, name: str = "") -> bool:
@@ -82,6 +83,25 @@ class OpeningBudgetTests(SynchronousTestCase):
         served = self.turn() + self.turn()
         self.assertIn("10.0.0.1", served[:2])
 
+    def test_held_up(self) -> None:
+        """Whose step took long because the machine stood still is charged for a step, and soon has its turn again."""
+        slow = Knocker(self.clock, "10.0.0.1", self.done)
+        for number in range(20):
+            self.knock(f"10.6.6.{number}")
+        self.assertTrue(self.budget.take(slow))
+        slow.step_s = 1.0
+        while "10.0.0.1" not in self.done:
+            self.turn()
+        slow.step_s = STEP_S
+        for _ in range(3):
+            for number in range(20):
+                self.knock(f"10.6.6.{number}")
+            self.turn()
+        self.budget.take(slow)
+        for _ in range(5):
+            self.turn()
+        self.assertEqual(self.done.count("10.0.0.1"), 2)
+
     def test_left(self) -> None:
         """Who is gone takes nobody's turn."""
         gone = [Knocker(self.clock, "10.6.6.6", self.done) for _ in range(50)]
@@ -122,10 +142,10 @@ class WaitingTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Have one that somebody has made, and what the other end sends first."""
         clock = Clock()
-        self.strangers, self.proven = Gate(clock, 1.0), Gate(clock, 1.0)
+        self.strangers, self.answered, self.proven = (Gate(clock, 1.0, 1.0) for _ in range(3))
         self.talker = Talker()
         session = tls_sessions(ACCEPTER)(False)
-        within = (Flusher(clock), anybody, lambda: b"", OpeningBudgets(self.strangers, self.proven))
+        within = (Flusher(clock), anybody, lambda: b"", OpeningBudgets(self.strangers, self.answered, self.proven))
         self.sealed = SealedTransport(session, self.talker, *within, is_dialler=False)
         self.wire = StringTransport(peerAddress=IPv4Address("TCP", "10.0.0.1", 1))
         self.sealed.makeConnection(self.wire)
@@ -138,7 +158,7 @@ class WaitingTests(SynchronousTestCase):
         self.strangers.let_in(self.sealed)
         self.dialler.receive(self.wire.value())
         self.sealed.dataReceived(self.dialler.outgoing())
-        self.strangers.let_in(self.sealed)
+        self.answered.let_in(self.sealed)
 
     def say(self, words: bytes) -> None:
         """Have the other end say something."""
@@ -153,6 +173,29 @@ class WaitingTests(SynchronousTestCase):
         self.strangers.let_in(self.sealed)
         self.assertEqual(self.wire.producerState, "producing")
         self.assertNotEqual(self.wire.value(), b"")
+
+    def test_answered(self) -> None:
+        """Who was shown a certificate waits for none of those that only begin."""
+        self.strangers.let_in(self.sealed)
+        self.dialler.receive(self.wire.value())
+        self.sealed.dataReceived(self.dialler.outgoing())
+        self.assertEqual((self.strangers.waiting, self.answered.waiting), (0, 1))
+
+    def test_half(self) -> None:
+        """A part of a beginning is none."""
+        self.strangers.dequeue(self.sealed)
+        half = tls_sessions(DIALLER)(True)
+        half.begin()
+        hello = half.outgoing()
+        within = (Flusher(Clock()), anybody, lambda: b"", OpeningBudgets(self.strangers, self.answered, self.proven))
+        sealed = SealedTransport(tls_sessions(ACCEPTER)(False), Talker(), *within, is_dialler=False)
+        sealed.makeConnection(StringTransport(peerAddress=IPv4Address("TCP", "10.0.0.1", 1)))
+        for part in (hello[:50], hello[50:]):
+            sealed.dataReceived(part)
+            self.assertEqual((self.strangers.waiting, self.answered.waiting), (1, 0))
+            self.strangers.let_in(sealed)
+        sealed.dataReceived(b"\x16")
+        self.assertEqual((self.strangers.waiting, self.answered.waiting), (0, 1))
 
     def test_proven(self) -> None:
         """Who has proven a key waits for no strangers, and with a few words for nobody."""
@@ -185,7 +228,7 @@ class WaitingTests(SynchronousTestCase):
         sealed = self.dialler.outgoing()
         self.sealed.dataReceived(sealed[:100])
         self.sealed.dataReceived(sealed[100:])
-        self.strangers.let_in(self.sealed)
+        self.answered.let_in(self.sealed)
         self.assertEqual(self.talker.came, b"hello")
 
     def test_gone(self) -> None:
@@ -207,5 +250,5 @@ class WaitingTests(SynchronousTestCase):
         """What is no handshake ends that connection, and raises nothing to who gives the turns."""
         self.strangers.let_in(self.sealed)
         self.sealed.dataReceived(b"\x16" + bytes(500))
-        self.strangers.let_in(self.sealed)
+        self.answered.let_in(self.sealed)
         self.assertTrue(self.wire.disconnecting)

@@ -37,6 +37,8 @@ _GATHERED_BYTES: Final = 64 << 10
 _PIECE_BYTES: Final = 32 << 10
 # So little is opened whosever turn it is: some dozens of records at most.
 _SMALL_BYTES: Final = 1 << 10
+# A certificate and a signature are longer; who is only asked to begin again (RFC 8446, 4.1.4) has cost nothing yet.
+_PROOF_BYTES: Final = 256
 
 
 @implementer(ITCPTransport, IPushProducer)
@@ -79,6 +81,7 @@ class SealedTransport(Protocol):
         # What has come and waits for its turn, and in which budget.
         self._unopened: list[bytes] = []
         self._waits_in: OpeningBudget | None = None
+        self._is_answered = False
         self._is_paused = False
         self.proven_key: str | None = None
         self._unsent: list[bytes] = []
@@ -111,7 +114,7 @@ class SealedTransport(Protocol):
                 return
         self._unopened.append(data)
         if self._waits_in is None:
-            budget = self._budgets.strangers if self.proven_key is None else self._budgets.proven
+            budget = self._budget
             if budget.take(self):
                 self._waits_in = budget
                 self.transport.pauseProducing()
@@ -148,6 +151,8 @@ class SealedTransport(Protocol):
             self._fail(error)
             return
         if not plain:
+            if self.proven_key is None:
+                self._answer()
             self._send_sealed()
             return
         self._flusher.begin()
@@ -314,6 +319,20 @@ class SealedTransport(Protocol):
 
     def _send_sealed(self) -> None:
         self._session.drain(self._outlet.write)
+
+    @property
+    def _budget(self) -> OpeningBudget:
+        """The one within which what comes is opened."""
+        if self.proven_key is not None:
+            return self._budgets.proven
+        return self._budgets.answered if self._is_answered else self._budgets.strangers
+
+    def _answer(self) -> None:
+        """Say what there is to say before anything is proven, and note whether that was this end's own proof."""
+        sealed = self._session.outgoing()
+        if sealed:
+            self._is_answered = self._is_answered or len(sealed) > _PROOF_BYTES
+            self._outlet.write(sealed)
 
     def _stop_waiting(self) -> None:
         """It gets no turn any more."""
