@@ -44,6 +44,7 @@ class ErrorTreeTests(SynchronousTestCase):
                 "SoldOut": "soldout",
                 "NotNow": "notnow",
                 "Forged": "forged",
+            "InTheOpen": "sealed",
                 "WrongWay": "wrongway",
             },
         )
