@@ -44,7 +44,7 @@ class ErrorTreeTests(SynchronousTestCase):
                 "SoldOut": "soldout",
                 "NotNow": "notnow",
                 "Forged": "forged",
-            "InTheOpen": "sealed",
+                "InTheOpen": "sealed",
                 "WrongWay": "wrongway",
             },
         )

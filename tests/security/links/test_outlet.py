@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
+from weakref import ref
 
 from twisted.internet.error import ConnectionLost
 from twisted.internet.task import Clock
@@ -181,3 +183,23 @@ class SocketOutletTests(SynchronousTestCase):
         """A transport that has no socket sends by itself."""
         self.assertIsInstance(outlet_through(self.socket, self.clock), SocketOutlet)
         self.assertIsInstance(outlet_through(object(), self.clock), BufferedOutlet)
+
+
+class GoneTests(SynchronousTestCase):
+    """What is left of a connection that is gone."""
+
+    def test_nothing_stays(self) -> None:
+        """The way out, and with it what was unsent, goes with its connection, whether it was paused or not."""
+        for size in (MUCH, MUCH // 2):
+            socket = Socket(room=MUCH)
+            outlet = SocketOutlet(socket, Clock())
+            outlet.register(Producer(), is_streaming=True)
+            outlet.write(bytes(size))
+            outlet.close()
+            gone = ref(outlet)
+            gc.disable()
+            try:
+                del outlet
+                self.assertIsNone(gone())
+            finally:
+                gc.enable()

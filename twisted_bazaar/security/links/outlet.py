@@ -74,6 +74,7 @@ class SocketOutlet:
 
     __slots__ = (
         "__weakref__",
+        "_clock",
         "_is_clear",
         "_is_paused",
         "_producer",
@@ -85,7 +86,10 @@ class SocketOutlet:
 
     def __init__(self, transport: Any, clock: IReactorTime) -> None:
         self._transport = transport
-        self._turn = Timer(clock, self._resume)
+        self._clock = clock
+        # Set and forgotten with each pause: one that stayed would hold this, and all that waits, when the connection is
+        # gone, until garbage is collected.
+        self._turn: Timer | None = None
         self._producer: Any = None
         self._is_paused = False
         # Whether nothing waits in the transport.
@@ -125,7 +129,9 @@ class SocketOutlet:
         """Nobody produces any more."""
         self._producer = None
         self._is_paused = False
-        self._turn.cancel()
+        if self._turn is not None:
+            self._turn.cancel()
+            self._turn = None
 
     def close(self) -> None:
         """The connection is gone."""
@@ -152,10 +158,14 @@ class SocketOutlet:
         self._sent_bytes = 0
         self._is_paused = True
         if self._is_clear:
+            self._turn = Timer(self._clock, self._resume)
             self._turn.set(0)
         self._producer.pauseProducing()
 
     def _resume(self) -> None:
+        if self._turn is not None:
+            self._turn.cancel()
+            self._turn = None
         if self._is_paused and self._is_clear:
             self._is_paused = False
             self._producer.resumeProducing()
