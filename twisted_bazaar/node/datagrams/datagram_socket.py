@@ -40,6 +40,7 @@ WORK_OF_MESSAGE: Final = 4
 """Of segments: a message is decoded and handed up, most segments are only put in their place."""
 # What comes while this node does something else.
 _KEPT_BYTES: Final = 1 << 20
+_encode = msgspec.json.Encoder().encode
 
 
 class Sender(Protocol):
@@ -64,7 +65,7 @@ class DatagramSocket(DatagramProtocol):
     __slots__ = (
         *("_reactor", "_seconds", "_trace", "_grace_s", "port", "counts", "_most_bytes", "_listening", "_send_to"),
         *("_is_v6", "_reading", "_is_open", "_faults", "_claims", "_questions", "streams", "_segments_begin"),
-        *("_interval_s", "_ahead_s"),
+        *("_interval_s", "_ahead_s", "_longest_body"),
     )
 
     transport: Any
@@ -86,6 +87,7 @@ class DatagramSocket(DatagramProtocol):
         self.port: int = 0
         self.counts: Counter[str] = Counter()
         self._most_bytes = min(limits.datagram_bytes, LARGEST_DATAGRAM)
+        self._longest_body = self._most_bytes - ROOM_BYTES
         self._listening: IListeningPort | None = None
         self._send_to: Callable[[bytes, Where], object] = self._put
         self._is_v6 = False
@@ -201,6 +203,20 @@ class DatagramSocket(DatagramProtocol):
     def _send_segment(self, data: bytes, where: Where) -> None:
         """Send a datagram of a stream; what cannot be sent is as good as lost."""
         raise NotImplementedError
+
+    def _body_of(self, message: Message) -> bytes | None:
+        """A message as it goes; None if nothing goes any more.
+
+        @raise UsageError: it does not fit into a datagram, or this node has no socket for datagrams.
+        """
+        body = _encode(message)
+        if len(body) > self._longest_body:
+            check_fits(message, self._most_bytes)
+        if not self.port:
+            if self._listening is None:
+                raise UsageError("this node takes no datagrams, and so cannot send any")
+            return None
+        return body
 
     def _own_address(self) -> Any:
         return IPv4Address("UDP", "0.0.0.0", 0) if self._listening is None else self._listening.getHost()

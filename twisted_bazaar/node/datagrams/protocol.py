@@ -15,17 +15,16 @@ from typing import Any, Final
 import msgspec
 from twisted.internet.defer import Deferred
 
-from twisted_bazaar.errors import UNREADABLE, UsageError
+from twisted_bazaar.errors import UNREADABLE
 from twisted_bazaar.interfaces import Opening
 from twisted_bazaar.node.control import Cookie, Knock, Stale
 from twisted_bazaar.node.datagrams.association import Association
-from twisted_bazaar.node.datagrams.cookies import ENDING_BYTES, ROOM_BYTES, Cookies, is_cookie, read_head
+from twisted_bazaar.node.datagrams.cookies import ENDING_BYTES, Cookies, is_cookie, read_head
 from twisted_bazaar.node.datagrams.datagram_socket import (
     WORK_OF_MESSAGE,
     DatagramClaim,
     DatagramSocket,
     DatagramTrace,
-    check_fits,
 )
 from twisted_bazaar.node.datagrams.streaming import NodeStreams, Where
 from twisted_bazaar.node.datagrams.unvalidated import Answering, Unvalidated
@@ -52,7 +51,12 @@ class Datagrams(DatagramSocket):
     """
 
     __slots__ = (
-        *("_cookies", "_strangers", "_answering", "_at_hand", "_longest_body"),
+        *(
+            "_cookies",
+            "_strangers",
+            "_answering",
+            "_at_hand",
+        ),
         *("_acquaintances", "_correspondents", "_decode"),
     )
 
@@ -71,7 +75,6 @@ class Datagrams(DatagramSocket):
         self._answering: Answering | None = None
         # Who has sent what is being taken, and nearly always gets an answer.
         self._at_hand: Association | None = None
-        self._longest_body = self._most_bytes - ROOM_BYTES
         self._acquaintances = ValidatedAddresses(
             reactor,
             rng,
@@ -95,12 +98,8 @@ class Datagrams(DatagramSocket):
 
         @raise UsageError: it does not fit into a datagram, or this node has no socket for datagrams.
         """
-        body = _encode(message)
-        if len(body) > self._longest_body:
-            check_fits(message, self._most_bytes)
-        if not self.port:
-            if self._listening is None:
-                raise UsageError("this node takes no datagrams, and so cannot send any")
+        body = self._body_of(message)
+        if body is None:
             return
         now = self._seconds()
         head = body[:-1]

@@ -14,7 +14,7 @@ import msgspec
 from attrs import define, field
 from twisted.internet.defer import Deferred
 
-from twisted_bazaar.errors import UNREADABLE, UsageError, WireError
+from twisted_bazaar.errors import UNREADABLE, WireError
 from twisted_bazaar.interfaces import Opening
 from twisted_bazaar.node.datagrams.cookies import Cookies
 from twisted_bazaar.node.datagrams.datagram_socket import (
@@ -22,7 +22,6 @@ from twisted_bazaar.node.datagrams.datagram_socket import (
     DatagramClaim,
     DatagramSocket,
     DatagramTrace,
-    check_fits,
 )
 from twisted_bazaar.node.datagrams.sealed import packets
 from twisted_bazaar.node.datagrams.sealed.attempts import AGAIN_S
@@ -80,7 +79,6 @@ class SealedDatagrams(DatagramSocket):
         make_streams: Callable[..., NodeStreams] | None = None,
     ) -> None:
         super().__init__(reactor, rng, limits, trace, make_streams)
-        self._longest_body = self._most_bytes - packets.SEALED.size
         self._answering: _Answering | None = None
         self._decode: Callable[[bytes], Message] = _read_nothing
         self._again = Timer(reactor, self._say_again)
@@ -118,12 +116,8 @@ class SealedDatagrams(DatagramSocket):
 
         @raise UsageError: it does not fit into a datagram, or this node has no socket for datagrams.
         """
-        body = _encode(message)
-        if len(body) > self._longest_body:
-            check_fits(message, self._most_bytes)
-        if not self.port:
-            if self._listening is None:
-                raise UsageError("this node takes no datagrams, and so cannot send any")
+        body = self._body_of(message)
+        if body is None:
             return
         now = self._seconds()
         for address in addresses:
