@@ -10,6 +10,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Protocol
+from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -22,6 +23,7 @@ from twisted_bazaar.discovery.ring.storage.compared_ranges import COMPARE_S
 from twisted_bazaar.discovery.ring.storage.entry import FILES, TOMBSTONE_S, Kept, sign_entry
 from twisted_bazaar.errors import StorageError, TransferFailed, UsageError
 from twisted_bazaar.files.chunks import CHUNK_BYTES, Manifest
+from twisted_bazaar.files.download.resumable_file import ResumableFile
 from twisted_bazaar.files.download.source import Source
 from twisted_bazaar.files.memory import MemoryContent, manifest_of
 from twisted_bazaar.files.messages import Fetch
@@ -178,6 +180,20 @@ class FilesTests(PeersTestCase):
         self.ask(node, "ring.store", path=self.write("paper", PAPER))
         self.assertEqual(self.fetch(node, "paper"), PAPER)
         self.assertEqual(self.keeping(PAPER), {node})
+
+    def test_a_slow_disk(self) -> None:
+        """One that is alone, and whose disk takes a minute for a file, still says that it keeps it."""
+        [node] = self.ring(1)
+        folder = self.peers[node].folder
+        adopt = folder.adopt
+
+        async def slowly(part: ResumableFile) -> None:
+            await deferLater(node.clock, 60.0)
+            await adopt(part)
+
+        self.patch(folder, "adopt", slowly)
+        row = self.ask(node, "ring.store", path=self.write("paper", PAPER))
+        self.assertEqual((len(row["copies"]), self.keeping(PAPER)), (1, {node}))
 
     def test_not_there(self) -> None:
         """What nobody has stored is not found, and a file that is not there not stored."""

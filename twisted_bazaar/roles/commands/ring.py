@@ -281,6 +281,7 @@ class RingCommands:
         """Wait until those that are to keep a file have all of it, or nothing of it has gone out for a while.
 
         Who says again that it has it, or is not to keep it at all, neither ends nor prolongs the wait for the others.
+        A copy that this node itself makes is waited for as long as its disk takes.
 
         @param whole: who has said that it has it; grows meanwhile.
         """
@@ -293,6 +294,8 @@ class RingCommands:
                 before, until_s = moved, clock.seconds() + _STALLED_S
             left_s = until_s - clock.seconds()
             if left_s <= 0:
+                if (copying := self._keeper.being_got(digest)) is not None:
+                    await copying
                 return
             come: Deferred[None] = Deferred()
             end = self._dht.watch_whole(digest, partial(_fire, come))
