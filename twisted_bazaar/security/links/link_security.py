@@ -43,9 +43,9 @@ class EndpointAround:
     @ivar key: the key that alone may be there, 64 hexadecimal digits; None for any.
     """
 
-    def __init__(self, endpoint: IStreamClientEndpoint) -> None:
+    def __init__(self, endpoint: IStreamClientEndpoint, key: str | None = None) -> None:
         self._endpoint = endpoint
-        self.key: str | None = endpoint.key if isinstance(endpoint, EndpointAround) else None
+        self.key: str | None = endpoint.key if key is None and isinstance(endpoint, EndpointAround) else key
         # What it is called by.
         self._host, self._port = getattr(endpoint, "_host", None), getattr(endpoint, "_port", None)
         self._path = getattr(endpoint, "_path", None)
@@ -65,8 +65,7 @@ class PinnedEndpoint(EndpointAround):
     """
 
     def __init__(self, endpoint: IStreamClientEndpoint, key: str) -> None:
-        super().__init__(endpoint)
-        self.key = key
+        super().__init__(endpoint, key)
 
 
 class LinkSecurity(Protocol):

@@ -24,7 +24,7 @@ class Scratch:
 
     def __init__(self) -> None:
         self.memory: Any = _FFI.new_allocator(should_clear_after_alloc=False)("char[]", _SCRATCH_BYTES)
-        self.view = memoryview(_FFI.buffer(self.memory))
+        self.view: memoryview[int] = memoryview(_FFI.buffer(self.memory))
 
 
 class Records:
