@@ -35,7 +35,7 @@ That gets the transport by C{makeConnection}, with whatever else has arrived. No
 Receivers = Mapping[type[Message], Callable[[Any, Origin], None]]
 """By the class of a message: what takes it, and where it comes from."""
 
-DatagramReceivers = Mapping[type[Message], Callable[[Any, Address], None]]
+DatagramReceivers = Mapping[type[Message], Callable[[Any, Address, str | None], None]]
 """The same for messages that come by datagram."""
 
 Openings = Mapping[type[Message], Opening]
@@ -130,11 +130,13 @@ class INode(Interface):
         @param have: ids of nodes not to be named.
         """
 
-    def send_datagram(message: Message, addresses: Sequence[Address]) -> None:
+    def send_datagram(message: Message, addresses: Sequence[Address], keys: Sequence[str | None] = ()) -> None:
         """Send a message to some addresses, as one datagram to each; it may get lost.
 
         One that has not yet told this node that it receives there is asked first, and the message waits a little.
 
+        @param keys: for each address the key of whom it is for, 64 hexadecimal digits, or None for whoever is there,
+            as where there are fewer. Where datagrams are sealed nobody else reads it, and a question goes at once.
         @raise UsageError: it does not fit into a datagram, or this node takes none.
         """
 
@@ -153,11 +155,14 @@ class INode(Interface):
         @param timeout_s: how long to try; None for as long as for links.
         """
 
-    def stream_endpoint(address: Address, timeout_s: float | None = None) -> IStreamClientEndpoint | None:
+    def stream_endpoint(
+        address: Address, key: str | None = None, timeout_s: float | None = None
+    ) -> IStreamClientEndpoint | None:
         """An endpoint for a reliable stream over datagrams, to whoever takes datagrams at an address.
 
         What others open comes to the same L{IRole.openings} as connections do.
 
+        @param key: the key that whoever is there must prove, where datagrams are sealed; None for any.
         @param timeout_s: how long to try.
         @return: None if this node takes no datagrams, or has no streams over them.
         """
@@ -192,9 +197,10 @@ class IRole(Interface):
         "For each message class with which a connection may begin that is to be no link, what takes it over."
     )
 
-    datagrams: Mapping[type[Message], Callable[[Any, Address], None]] = Attribute(
-        "For each message class this role takes by datagram, the method that takes it and the address that it came "
-        "from. Whoever sent it does receive what is sent there; only of L{Message.is_question} it may be otherwise."
+    datagrams: DatagramReceivers = Attribute(
+        "For each message class this role takes by datagram, the method that takes it, the address that it came from, "
+        "and the key that its sender has proven; None where datagrams go in the open. Whoever sent it does receive "
+        "what is sent there; only of L{Message.is_question} it may be otherwise."
     )
     kind: str | None = Attribute(
         "What others may ask the tracker for that look for a node such as this; None for nothing."

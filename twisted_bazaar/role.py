@@ -8,8 +8,8 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
-from twisted_bazaar.interfaces import Command, INode, IRole, Opening
-from twisted_bazaar.values.addresses import Address, Origin, Peer
+from twisted_bazaar.interfaces import Command, DatagramReceivers, INode, IRole, Opening
+from twisted_bazaar.values.addresses import Origin, Peer
 from twisted_bazaar.values.needs import UdpNeed
 from twisted_bazaar.wire.message import Message
 
@@ -27,7 +27,7 @@ class Role:
 
     receives: Mapping[type[Message], Callable[[Any, Origin], None]] = {}
     openings: Mapping[type[Message], Opening] = {}
-    datagrams: Mapping[type[Message], Callable[[Any, Address], None]] = {}
+    datagrams: DatagramReceivers = {}
     commands: Mapping[str, Command] = {}
     kind: str | None = None
     is_self_numbered: bool = False

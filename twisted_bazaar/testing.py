@@ -154,7 +154,7 @@ class FakeNode:
         self.asked.append((kind, tuple(have)))
         return succeed(self.named.pop(0) if self.named else None)
 
-    def send_datagram(self, message: Message, addresses: Sequence[Address]) -> None:
+    def send_datagram(self, message: Message, addresses: Sequence[Address], keys: Sequence[str | None] = ()) -> None:
         """Keep a datagram to each address; what does not fit is refused as by a node."""
         check_fits(message, Limits().datagram_bytes)
         self.datagrams += [(message, address) for address in addresses]
@@ -169,7 +169,9 @@ class FakeNode:
         """What connects in the open."""
         return tcp_endpoint(self.clock, address.host, address.port, timeout_s or _CONNECT_S)
 
-    def stream_endpoint(self, address: Address, timeout_s: float | None = None) -> IStreamClientEndpoint | None:
+    def stream_endpoint(
+        self, address: Address, key: str | None = None, timeout_s: float | None = None
+    ) -> IStreamClientEndpoint | None:
         """What the test has put there."""
         return self.streams.get(address)
 
@@ -201,12 +203,12 @@ def deliver(role: IRole, message: Message, *route: int) -> None:
     role.receives[type(message)](message, Origin(route[-1], route))
 
 
-def deliver_datagram(role: IRole, message: Message, address: Address) -> None:
+def deliver_datagram(role: IRole, message: Message, address: Address, key: str | None = None) -> None:
     """Hand a message that came by datagram to a role as its node would.
 
     @param address: where it came from.
     """
-    role.datagrams[type(message)](message, address)
+    role.datagrams[type(message)](message, address, key)
 
 
 class SimulatedNetwork:

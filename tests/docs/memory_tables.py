@@ -19,6 +19,7 @@ from twisted_bazaar.discovery.index.directory import directory
 from twisted_bazaar.discovery.index.messages import File
 from twisted_bazaar.discovery.index.scheduling import pending
 from twisted_bazaar.discovery.ring.rpc import contact_encoding, rtt_table
+from twisted_bazaar.discovery.ring.rpc import messages as ring_messages
 from twisted_bazaar.discovery.ring.rpc.messages import Card
 from twisted_bazaar.discovery.ring.rules.identifiers import MOST_BITS, Contact, Ring
 from twisted_bazaar.discovery.ring.storage import fragments, store
@@ -284,10 +285,10 @@ def _written(count: int) -> object:
 
 
 def _cached(count: int) -> object:
-    for cache in (contact_encoding._text_of, contact_encoding._key_of, contact_encoding._place_of):
+    for cache in (ring_messages.key_text, contact_encoding._key_of, contact_encoding._place_of):
         cache.cache_clear()
     for number in range(count):
-        contact_encoding._text_of(key_of(number))
+        ring_messages.key_text(key_of(number))
         contact_encoding._key_of(card_of(number, None).key)
         contact_encoding._place_of(MOST_BITS, key_of(number))
     return None
@@ -309,7 +310,7 @@ TABLES: Final[Mapping[str, Filled]] = {
     "tables of neighbours, whole": Filled(_MOST_NEIGHBOURS, _tables, 1),
     "quotes that a seller has made": Filled(offers._QUOTES_REMEMBERED, _quotes, 175),
     "addresses of a ring": Filled(rtt_table._REMEMBERED, _sites),
-    "keys of a ring, as texts and places": Filled(contact_encoding._text_of.cache_parameters()["maxsize"], _cached),
+    "keys of a ring, as texts and places": Filled(ring_messages.key_text.cache_parameters()["maxsize"], _cached),
     "texts of which parts have come": Filled(fragments._MOST_UNDER_WAY, _parts, 88),
     "messages that wait for cookies, by address": Filled(address_validation._MOST_KNOCKED_AT, _waiting, 43),
     "queries that are not over for all": Filled(query_ends.MOST_COUNTED, _ends),

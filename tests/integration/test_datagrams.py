@@ -30,7 +30,7 @@ class Counter(Role):
 
     def __init__(self) -> None:
         self.heard: list[Address] = []
-        self.datagrams = {Ping: lambda message, address: self.heard.append(address)}
+        self.datagrams = {Ping: lambda message, address, key: self.heard.append(address)}
 
 
 async def open_at(interface: str, port: int = 0) -> tuple[Node, Counter]:
@@ -107,7 +107,7 @@ async def test_turns() -> None:
     """However many small datagrams have come, others have their turn after some of them; and then all are read."""
     node, role = await open_at("127.0.0.1")
     count_at_turn: list[int] = []
-    role.datagrams[Ping] = lambda message, address: (
+    role.datagrams[Ping] = lambda message, address, key: (
         role.heard.append(address),
         len(role.heard) % 50 or reactor.callLater(0, lambda: count_at_turn.append(len(role.heard))),
     )

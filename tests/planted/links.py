@@ -66,6 +66,31 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
             (f"{_SEALED}protocol.py", "if not message.is_question:", "if False:"),
         ),
         bug(
+            "a sender believed that says it is another",
+            "node/datagrams/sealed/test_protocol.py",
+            (f"{_SEALED}protocol.py", "if key is None or not message.is_from(key):", "if key is None:"),
+        ),
+        bug(
+            "an answer for whoever was last heard at an address",
+            f"{_PATHS}test_at_the_address_of_another",
+            (
+                f"{_SEALED}paths.py",
+                "path = self._path(where, key, now)\n        if path.opened",
+                "path = self._path(where, None, now)\n        if path.opened",
+            ),
+        ),
+        bug(
+            "a stream to whoever is at an address",
+            "node/datagrams/test_streaming.py",
+            (f"{_SEALED}protocol.py", "(host, port), keys[0] if keys else None", "(host, port), None"),
+            ("files/udp/transport.py", "or where[: len(self.where)] == self.where", "or where[:2] == self.where[:2]"),
+        ),
+        bug(
+            "a handshake for each question without end",
+            "node/datagrams/sealed/test_paths.py::WaysTests::test_asked_again_and_again",
+            (f"{_SEALED}paths.py", "if path.was_answered and not", "if False and not"),
+        ),
+        bug(
             "a verdict by what stands above the leaf",
             f"{_IMPOSTERS}test_stolen_certificate",
             (

@@ -180,6 +180,6 @@ class RubbishTests(PeersTestCase):
         self.assertGreater(len(set(heard)), len(peer.datagrams) // 2)
 
 
-def _note(heard: list[type], take: Any, message: Any, address: Any) -> None:
+def _note(heard: list[type], take: Any, message: Any, address: Any, key: str | None) -> None:
     heard.append(type(message))
-    take(message, address)
+    take(message, address, key)

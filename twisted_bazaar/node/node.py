@@ -125,7 +125,7 @@ class Node:
                 reactor, rng, cookies, limits, security.handshakes, key.public, datagram_trace, streams
             )
         )
-        self.send_datagram: Callable[[Message, Sequence[Address]], None] = self.datagrams.send
+        self.send_datagram: Callable[..., None] = self.datagrams.send
 
     @property
     def id(self) -> int:
@@ -255,9 +255,11 @@ class Node:
         """An endpoint for a connection to whoever is at an address."""
         return self._links.connection_endpoint(address, key, timeout_s)
 
-    def stream_endpoint(self, address: Address, timeout_s: float | None = None) -> IStreamClientEndpoint | None:
+    def stream_endpoint(
+        self, address: Address, key: str | None = None, timeout_s: float | None = None
+    ) -> IStreamClientEndpoint | None:
         """An endpoint for a stream over datagrams to an address; None if this node has no streams."""
-        return self.datagrams.stream_endpoint(address, timeout_s)
+        return self.datagrams.stream_endpoint(address, key, timeout_s)
 
     @property
     def limits(self) -> Limits:

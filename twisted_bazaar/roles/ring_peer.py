@@ -6,7 +6,7 @@ verified by its digest; so is one that is requested, by whoever requests it. So 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, gatherResults
@@ -19,7 +19,7 @@ from twisted_bazaar.discovery.ring.storage.dht_client import DhtClient
 from twisted_bazaar.discovery.ring.storage.repair import Repair
 from twisted_bazaar.discovery.ring.storage.replication import USUAL_REPLICAS
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.interfaces import Command, INode, Opening
+from twisted_bazaar.interfaces import Command, DatagramReceivers, INode, Opening
 from twisted_bazaar.plugin import RoleContext
 from twisted_bazaar.role import Role
 from twisted_bazaar.roles.commands.ring import RingCommands
@@ -111,7 +111,7 @@ class RingPeer(Role):
         self.is_classic: bool = not settings.has_fingers
         self.is_stop_and_wait: bool = self.is_classic
         self.member: RingMember = RingMember(settings, ring_id, observer)
-        self.datagrams: Mapping[type[Message], Callable[[Any, Address], None]] = self.member.datagrams
+        self.datagrams: DatagramReceivers = self.member.datagrams
         self.folder: KeptFolder = KeptFolder(state)
         self.kept: KeptFiles = KeptFiles(keep_bytes, self.folder)
         identifier_of_name = hash_function(self.member.ring, self.is_classic)

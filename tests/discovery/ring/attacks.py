@@ -86,7 +86,7 @@ class Mute(Role):
     is_self_numbered = True
 
     def __init__(self) -> None:
-        self.datagrams = dict.fromkeys(RingMember().datagrams, lambda message, address: None)
+        self.datagrams = dict.fromkeys(RingMember().datagrams, lambda message, address, key: None)
 
 
 class Glutton(RingMember):
@@ -106,7 +106,7 @@ class Glutton(RingMember):
         self.lies += 1
         named = self.cards.write_all((self.own, *self.friends))
         found = partial(RingFound, before=named[1:], after=named, predecessor=self.cards.write(sender))
-        self._requests.answer(message, sender.address, message.source, found)
+        self._requests.answer(message, sender.address, sender.key, found)
 
 
 class Chameleon(RingMember):
@@ -128,10 +128,12 @@ class Chameleon(RingMember):
         self.datagrams[RingFind] = partial(self._lie, honest[RingFind], self._found)
         self.datagrams[RingPing] = partial(self._lie, honest[RingPing], self._pong)
 
-    def _lie(self, honest: Any, make: Callable[[Any, int], Make], message: Any, address: Address) -> None:
+    def _lie(
+        self, honest: Any, make: Callable[[Any, int], Make], message: Any, address: Address, key: str | None
+    ) -> None:
         identifier = int(message.destination or "0", 16)
         if self.is_honest:
-            honest(message, address)
+            honest(message, address, key)
             return
         self.lies += 1
         as_asked = ContactEncoder(replace(self.own, id=identifier), self.ring)

@@ -203,7 +203,7 @@ class ClaimantsTests(MuteTestCase):
     def names_asked(self) -> int:
         """It asks as 500 nodes within 5 s; under how many names it is asked, each of which is waited for meanwhile."""
         member, rng, asked = self.members[self.ringed[0]], random.Random(self.id()), set[str]()
-        self.mute.datagrams.register_receivers({RingPing: lambda message, address: asked.add(message.destination)})
+        self.mute.datagrams.register_receivers({RingPing: lambda message, address, key: asked.add(message.destination)})
         for _ in range(50):
             for _ in range(10):
                 own = Contact(rng.randrange(member.ring.size), key_pair(666).public, Address("10.0.0.9", 9_001))
@@ -247,10 +247,10 @@ class OnBehalfTests(MuteTestCase):
         self.assertEqual(kept, [])
 
 
-def _note(heard: list[Any], take: Any, stranger: int, message: Any, address: Any) -> None:
+def _note(heard: list[Any], take: Any, stranger: int, message: Any, address: Any, key: str | None) -> None:
     if message.stamp == 1:
         heard.append(message)
-    take(message, address)
+    take(message, address, key)
 
 
 class ClaimTestCase(HostileTestCase):

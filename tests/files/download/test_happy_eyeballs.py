@@ -44,15 +44,17 @@ class WaysInTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Have a node with streams."""
         self.stream = Way()
-        self.asked: list[tuple[Address, float | None]] = []
+        self.asked: list[tuple[Address, str | None, float | None]] = []
         self.kinds: dict[bool, HappyEyeballs] = {
             first: HappyEyeballs(Clock(), in_the_open(Clock()), 4.0, self.stream_to, streams_first=first)
             for first in (False, True)
         }
 
-    def stream_to(self, address: Address, timeout_s: float | None = None) -> IStreamClientEndpoint | None:
+    def stream_to(
+        self, address: Address, key: str | None = None, timeout_s: float | None = None
+    ) -> IStreamClientEndpoint | None:
         """Where streams are opened."""
-        self.asked.append((address, timeout_s))
+        self.asked.append((address, key, timeout_s))
         return self.stream
 
     def ways(self, source: FileSource, *, streams_first: bool = False) -> list[Any]:
@@ -71,9 +73,9 @@ class WaysInTests(SynchronousTestCase):
         self.assertEqual(self.asked, [])
 
     def test_stream(self) -> None:
-        """Who takes no connections is reached by stream, at its port for datagrams, with the same patience."""
+        """Who takes no connections is reached by stream, at its port for datagrams, with the same patience and key."""
         self.assertEqual(self.ways(evolve(BOTH, address=Address("10.0.0.1", 0))), [self.stream])
-        self.assertEqual(self.asked, [(Address("10.0.0.1", 9002), 4.0)])
+        self.assertEqual(self.asked, [(Address("10.0.0.1", 9002), BOTH.key, 4.0)])
 
     def test_order(self) -> None:
         """Of both ways the connection comes first, or the stream where that is wished for."""
@@ -87,9 +89,9 @@ class WaysInTests(SynchronousTestCase):
         only_streams = evolve(BOTH, address=Address("10.0.0.1", 0))
         self.assertEqual(HappyEyeballs(Clock(), in_the_open(Clock()), 4.0).endpoint_for(only_streams), None)
         self.assertEqual(
-            HappyEyeballs(Clock(), in_the_open(Clock()), 4.0, lambda address, timeout_s=None: None).endpoint_for(
-                only_streams
-            ),
+            HappyEyeballs(
+                Clock(), in_the_open(Clock()), 4.0, lambda address, key=None, timeout_s=None: None
+            ).endpoint_for(only_streams),
             None,
         )
 

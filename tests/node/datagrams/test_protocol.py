@@ -48,7 +48,7 @@ class Reader(Role):
         self.notes: list[tuple[str, Address]] = []
         self.datagrams = {Note: self._note_received}
 
-    def _note_received(self, note: Note, address: Address) -> None:
+    def _note_received(self, note: Note, address: Address, key: str | None) -> None:
         if note.text == "boom":
             raise RuntimeError("boom")
         self.notes.append((note.text, address))
@@ -242,7 +242,7 @@ class ReceiveTests(WireTestCase):
         """When the clock is set back everybody is heard and answered as before."""
         clock, sent, heard = Clock(), SentDatagrams(), list[Note]()
         datagrams = opened(sent, Limits(datagrams_a_second=1.0, strangers_a_second=1.0), clock=clock)
-        datagrams.register_receivers({Note: lambda note, address: heard.append(note)})
+        datagrams.register_receivers({Note: lambda note, address, key: heard.append(note)})
         for now in (1e6, 1e6 - 4000):
             clock.rightNow = now
             cookie = Cookies(SECRET, 300.0).valid_cookies("192.0.2.1", 5, now)[0].decode()
@@ -750,5 +750,5 @@ def opened(
     datagrams = Datagrams(clock, random.Random(1), SECRET, limits or Limits(), trace)
     datagrams.listen(interface, 0)
     datagrams.transport = sent
-    datagrams.register_receivers({Note: lambda note, address: None})
+    datagrams.register_receivers({Note: lambda note, address, key: None})
     return datagrams

@@ -7,7 +7,7 @@ import random
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.error import ConnectionDone, ConnectionLost, ConnectionRefusedError
+from twisted.internet.error import ConnectError, ConnectionDone, ConnectionLost, ConnectionRefusedError
 from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -50,7 +50,7 @@ class Reader(Role):
         self.notes: list[tuple[str, Address]] = []
         self.opened: list[tuple[str, Address]] = []
         self.talkers: list[Talker] = []
-        self.datagrams = {Note: lambda note, address: self.notes.append((note.text, address))}
+        self.datagrams = {Note: lambda note, address, key: self.notes.append((note.text, address))}
         self.openings = {Note: self._opened}
         self._last_word = last_word
 
@@ -87,10 +87,11 @@ class SharedSocketTestCase(SynchronousTestCase):
 
     transfer: Transfer | None = Transfer()
     last_word = b""
+    sealed = False
 
     def setUp(self) -> None:
         """Start them."""
-        self.network = SimulatedNetwork()
+        self.network = SimulatedNetwork(sealed=self.sealed)
         self.reader = Reader(self.last_word)
         self.near = self.network.add_node(udp=True, transfer=self.transfer)
         self.far = self.network.add_node(self.reader, udp=True, transfer=self.transfer)
@@ -162,6 +163,37 @@ class SharingTests(SharedSocketTestCase):
         self.assertEqual(self.network.add_node(udp=True).stream_endpoint(where), None)
         self.network.stop(self.near)
         self.assertEqual(self.near.stream_endpoint(where), None)
+
+
+class SealedSharingTests(SharedSocketTestCase):
+    """Streams in sealed datagrams."""
+
+    sealed = True
+
+    def connect(self, key: str | None) -> tuple[Talker, Deferred[Any]]:
+        """Open one to whoever has a key."""
+        endpoint = self.near.stream_endpoint(self.network.where_datagrams(self.far), key, 2.0)
+        assert endpoint is not None
+        talker = Talker(note("hello"))
+        connecting: Deferred[Any] = endpoint.connect(Ends(lambda: talker))
+        self.network.run(5.0)
+        return talker, connecting
+
+    def test_key(self) -> None:
+        """It is opened to whoever is there, and to whom is wanted there."""
+        for key in (None, self.far.key.public):
+            talker, connecting = self.connect(key)
+            self.successResultOf(connecting)
+            self.reader.talkers[-1].transport.write(b"answer")
+            self.network.run(0.1)
+            self.assertEqual(talker.heard, b"answer")
+
+    def test_another_key(self) -> None:
+        """Who is there and has not the key that is wanted hears nothing, even by a session that there is."""
+        self.connect(None)
+        _, connecting = self.connect(self.near.key.public)
+        self.failureResultOf(connecting, ConnectError)
+        self.assertEqual(len(self.reader.opened), 1)
 
 
 class LongSegmentsTests(SharedSocketTestCase):

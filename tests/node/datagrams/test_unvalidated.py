@@ -64,7 +64,7 @@ class Oracle(Role):
         """Begin."""
         self._node = node
 
-    def _asked(self, question: Question, address: Address) -> None:
+    def _asked(self, question: Question, address: Address, key: str | None) -> None:
         self.heard.append(question)
         reply = Reply(text="x" * question.want)
         match question.how:
@@ -80,7 +80,7 @@ class Oracle(Role):
             case "once":
                 self._node.send_datagram(reply, [address])
 
-    def _take(self, message: Message, address: Address) -> None:
+    def _take(self, message: Message, address: Address, key: str | None) -> None:
         self.heard.append(message)
 
 
@@ -209,7 +209,7 @@ class AskedTests(WireTestCase):
         sent, heard = SentDatagrams(), list[Message]()
         datagrams = opened(sent, Limits(strangers_a_second=1e6))
 
-        def asked(question: Question, address: Address) -> None:
+        def asked(question: Question, address: Address, key: str | None) -> None:
             heard.append(question)
             datagrams.send(Reply(), [address])
 
@@ -234,7 +234,7 @@ class AskedTests(WireTestCase):
         sent = SentDatagrams()
         datagrams = opened(sent)
         datagrams.register_receivers(
-            {Question: lambda question, address: datagrams.send(Reply(text="x" * want), [address])}
+            {Question: lambda question, address, key: datagrams.send(Reply(text="x" * want), [address])}
         )
         data = msgspec.json.encode(keys)
         datagrams.datagramReceived(data, ("192.0.2.1", 5))
@@ -256,7 +256,7 @@ class AskingTests(SynchronousTestCase):
         """Open it anew."""
         self.sent = SentDatagrams()
         self.datagrams = opened(self.sent, limits, clock=self.clock)
-        take = lambda message, address: self.heard.append(message)  # noqa: E731
+        take = lambda message, address, key: self.heard.append(message)  # noqa: E731
         self.datagrams.register_receivers({Question: take, Reply: take, Note: take})
         self.own = Cookies(SECRET, 300.0).cookie_for(*FAR_WHERE, 0.0)
 

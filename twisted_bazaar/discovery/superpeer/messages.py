@@ -260,6 +260,10 @@ class SuperHello(Message, tag="superhello", kw_only=True):
         if self.host is not None:
             check_host(self.host)
 
+    def is_from(self, key: str) -> bool:
+        """Whether it is the hello of the node with a key."""
+        return self.key == key
+
 
 class Lead(Message, tag="lead", kw_only=True):
     """Asks a leaf that is able to be a super peer from now on.

@@ -35,7 +35,9 @@ class ConnectTo(Protocol):
 class StreamTo(Protocol):
     """Says where a stream over datagrams can be opened; see L{INode.stream_endpoint}."""
 
-    def __call__(self, address: Address, timeout_s: float | None = None) -> IStreamClientEndpoint | None:
+    def __call__(
+        self, address: Address, key: str | None = None, timeout_s: float | None = None
+    ) -> IStreamClientEndpoint | None:
         """An endpoint for a stream to an address; None if there can be none."""
 
 
@@ -70,7 +72,7 @@ class HappyEyeballs:
         if source.address.port:
             ways.append(self._connect_to(source.address, source.key or None, self._connect_s))
         if source.udp and self._stream_to is not None:
-            stream = self._stream_to(Address(source.address.host, source.udp), self._connect_s)
+            stream = self._stream_to(Address(source.address.host, source.udp), source.key or None, self._connect_s)
             if stream is not None:
                 ways.insert(0 if self._streams_first else len(ways), stream)
         if not ways:

@@ -160,7 +160,7 @@ class Streams:
             self.counts["corrupt"] += 1
             return True
         transport = self._transports.get(segment.to)
-        if transport is None or transport.where != where:
+        if transport is None or not transport.is_from(where):
             self._receive_strange(segment, where)
             return True
         if self._drop and transport.stream.has_bytes(segment) and self._rng.random() < self._drop:
@@ -271,7 +271,7 @@ class Streams:
     def _reset_by_other(self, segment: Segment, where: Where) -> None:
         """Take a reset of a stream that the other end does not have."""
         for transport in self._transports.values():
-            if transport.stream.other_id == segment.to and transport.where == where:
+            if transport.stream.other_id == segment.to and transport.is_from(where):
                 transport.stream.receive(segment, self.reactor.seconds())
                 self.schedule_turn(transport)
                 return

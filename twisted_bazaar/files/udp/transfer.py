@@ -16,7 +16,6 @@ from twisted_bazaar.files.udp.transport import Where
 from twisted_bazaar.files.window import Settings
 from twisted_bazaar.files.window.segment import KIND, LONGEST_PLAIN_BYTES, MOST_OVERHEAD_BYTES
 from twisted_bazaar.interfaces import Opening
-from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.wire.message import Message
 
 
@@ -41,9 +40,9 @@ class SharedStreams:
         """Take streams that others open: by the message that each begins with, what takes it over."""
         self.streams.listen(Doorway(self.streams.reactor, openings) if openings else None)
 
-    def endpoint(self, address: Address, timeout_s: float | None) -> UdpEndpoint:
+    def endpoint(self, where: Where, timeout_s: float | None) -> UdpEndpoint:
         """An endpoint for a stream to an address."""
-        return UdpEndpoint(self.streams, (address.host, address.port), timeout_s)
+        return UdpEndpoint(self.streams, where, timeout_s)
 
     def stop(self) -> Deferred[None]:
         """Take no more, and open none; fires when all that are open are over."""

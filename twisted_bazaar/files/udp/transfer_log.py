@@ -29,7 +29,7 @@ class TransferLog:
 
     def watcher(self, where: Where) -> Watcher:
         """A watcher for the segments of one stream."""
-        ending = f"  {Address(*where)}"
+        ending = f"  {Address(where[0], where[1])}"
 
         def told(event: str, at: float, offset: int, size: int, ack: int) -> None:
             self._write(line(event, at - self._began, offset, size, ack) + ending)

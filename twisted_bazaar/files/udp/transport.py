@@ -14,8 +14,8 @@ from zope.interface import implementer
 from twisted_bazaar.files.window import Ended, State, Stream
 from twisted_bazaar.timer import Timer
 
-Where = tuple[str, int]
-"""An IP address and a port, as the socket says it."""
+Where = tuple[str, int] | tuple[str, int, str]
+"""The other end: host, port and, where that is proven or has to be, its key."""
 
 # Above the one the producer rests, below the other it goes on.
 _FULL_BYTES: Final = 256 << 10
@@ -85,6 +85,10 @@ class StreamTransport:
         self._is_paused = False
         self._timer = Timer(owner.reactor, self._rung)
         self._timer_at = 0.0
+
+    def is_from(self, where: Where) -> bool:
+        """Whether what comes from somewhere may be of this stream: the key counts only where one was wanted."""
+        return where == self.where or where[: len(self.where)] == self.where
 
     @property
     def unsent_bytes(self) -> int:
@@ -273,4 +277,4 @@ class StreamTransport:
 
 def address_of(where: Where) -> Any:
     """A place as Twisted calls it."""
-    return (IPv6Address if ":" in where[0] else IPv4Address)("UDP", *where)
+    return (IPv6Address if ":" in where[0] else IPv4Address)("UDP", where[0], where[1])

@@ -24,7 +24,7 @@ from twisted_bazaar.files.window.segment import (
 )
 from twisted_bazaar.files.window.settings import Settings
 
-Where = tuple[str, int]
+Where = tuple[str, int] | tuple[str, int, str]
 SLOT_S: Final = 30.0
 
 
@@ -60,7 +60,7 @@ class Handshake:
         return name if given | hmac.compare_digest(third.to, self._id(slot - 1, where, name[0])) else None
 
     def _id(self, slot: int, where: Where, other_id: bytes) -> bytes:
-        whole = f"{slot}|{where[0]}|{where[1]}|".encode() + other_id
+        whole = "|".join(map(str, (slot, *where, ""))).encode() + other_id
         return hmac.digest(self._secret, whole, hashlib.sha256)[:ID_BYTES]
 
 

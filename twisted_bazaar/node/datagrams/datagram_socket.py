@@ -24,7 +24,7 @@ from twisted_bazaar.errors import UsageError
 from twisted_bazaar.interfaces import Opening
 from twisted_bazaar.node.datagrams.cookies import ROOM_BYTES
 from twisted_bazaar.node.datagrams.read_budget import DatagramReadBudget
-from twisted_bazaar.node.datagrams.streaming import NodeStreams, Where
+from twisted_bazaar.node.datagrams.streaming import End, NodeStreams, Where
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.rate_limit import RateLimit
 from twisted_bazaar.timer import Timer
@@ -32,7 +32,7 @@ from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.wire.message import Message
 
 DatagramTrace = Callable[[Address, Message, int], None]
-DatagramClaim = Callable[[Any, Address], None]
+DatagramClaim = Callable[[Any, Address, str | None], None]
 
 LARGEST_DATAGRAM: Final = 65_507
 _FAULTS_LOGGED_A_MINUTE: Final = 10
@@ -116,7 +116,7 @@ class DatagramSocket(DatagramProtocol):
         """How long a datagram may be that is taken, whatever is in it."""
         return self._most_bytes if self.streams is None else max(self._most_bytes, self.streams.longest_bytes)
 
-    def _may_answer_stranger(self, where: Where) -> bool:
+    def _may_answer_stranger(self, where: End) -> bool:
         """Whether a stream may be answered to an address that has not shown that it receives there."""
         raise NotImplementedError
 
@@ -155,13 +155,21 @@ class DatagramSocket(DatagramProtocol):
         if self.streams is not None and openings:
             self.streams.listen(openings)
 
-    def stream_endpoint(self, address: Address, timeout_s: float | None) -> IStreamClientEndpoint | None:
-        """An endpoint for a stream to an address; None if this node has no streams."""
-        return None if self.streams is None or not self.port else self.streams.endpoint(address, timeout_s)
+    def stream_endpoint(
+        self, address: Address, key: str | None, timeout_s: float | None
+    ) -> IStreamClientEndpoint | None:
+        """An endpoint for a stream to an address; None if this node has no streams.
 
-    def send(self, message: Message, addresses: Iterable[Address]) -> None:
+        @param key: the key that has to be proven there, if any can be; None for any.
+        """
+        if self.streams is None or not self.port:
+            return None
+        return self.streams.endpoint(self._end_of(address, key), timeout_s)
+
+    def send(self, message: Message, addresses: Iterable[Address], keys: Iterable[str | None] = ()) -> None:
         """Send a message, encoded once, to some addresses.
 
+        @param keys: of each for whom it is, where any can be proven; None for whoever is there, as where none is said.
         @raise UsageError: it does not fit into a datagram, or this node has no socket for datagrams.
         """
         raise NotImplementedError
@@ -200,7 +208,11 @@ class DatagramSocket(DatagramProtocol):
 
     # Inside.
 
-    def _send_segment(self, data: bytes, where: Where) -> None:
+    def _end_of(self, address: Address, key: str | None) -> End:
+        """The other end of streams to an address."""
+        return address.host, address.port
+
+    def _send_segment(self, data: bytes, where: End) -> None:
         """Send a datagram of a stream; what cannot be sent is as good as lost."""
         raise NotImplementedError
 
@@ -250,9 +262,9 @@ class DatagramSocket(DatagramProtocol):
             # No way there, no room for it now, or a host of another family.
             self.counts["unsent"] += 1
 
-    def _on_the_socket(self, where: Where) -> Where:
+    def _on_the_socket(self, where: End) -> Where:
         """An address as the transport writes it."""
-        return (f"::ffff:{where[0]}", where[1]) if self._is_v6 and ":" not in where[0] else where
+        return (f"::ffff:{where[0]}", where[1]) if self._is_v6 and ":" not in where[0] else where[:2]
 
 
 def check_fits(message: Message, most_bytes: int) -> None:

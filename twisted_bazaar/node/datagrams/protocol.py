@@ -26,7 +26,7 @@ from twisted_bazaar.node.datagrams.datagram_socket import (
     DatagramSocket,
     DatagramTrace,
 )
-from twisted_bazaar.node.datagrams.streaming import NodeStreams, Where
+from twisted_bazaar.node.datagrams.streaming import End, NodeStreams, Where
 from twisted_bazaar.node.datagrams.unvalidated import Answering, Unvalidated
 from twisted_bazaar.node.datagrams.validated_addresses import ValidatedAddresses
 from twisted_bazaar.node.limits import Limits
@@ -88,12 +88,12 @@ class Datagrams(DatagramSocket):
         self._correspondents = self._acquaintances.table
         self._decode: Callable[..., Message] = _decode_about_cookies
 
-    def _may_answer_stranger(self, where: Where) -> bool:
+    def _may_answer_stranger(self, where: End) -> bool:
         return self._strangers.allow(where[0], self._seconds())
 
     # What the node calls.
 
-    def send(self, message: Message, addresses: Iterable[Address]) -> None:
+    def send(self, message: Message, addresses: Iterable[Address], keys: Iterable[str | None] = ()) -> None:
         """Send a message, encoded once, to some addresses.
 
         @raise UsageError: it does not fit into a datagram, or this node has no socket for datagrams.
@@ -190,7 +190,7 @@ class Datagrams(DatagramSocket):
         elif not streams.datagram_received(data, where):
             self.counts["rubbish"] += 1
 
-    def _send_segment(self, data: bytes, where: Where) -> None:
+    def _send_segment(self, data: bytes, where: End) -> None:
         """Send a datagram of a stream; what cannot be sent is as good as lost."""
         if self._is_open:
             self._put(data, self._on_the_socket(where))
@@ -217,7 +217,7 @@ class Datagrams(DatagramSocket):
             return
         self._at_hand = sender
         try:
-            claim(message, sender.address)
+            claim(message, sender.address, None)
         except Exception:
             self._note_fault(message, sender.address, now)
         finally:
@@ -267,7 +267,7 @@ class Datagrams(DatagramSocket):
                 return
             self._answering = answering
             try:
-                self._claims[type(message)](message, address)
+                self._claims[type(message)](message, address, None)
             except Exception:
                 self._note_fault(message, address, now)
             finally:

@@ -13,10 +13,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IStreamClientEndpoint
 
 from twisted_bazaar.interfaces import Opening
-from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.wire.message import Message
 
 Where = tuple[str, int]
+End = Where | tuple[str, int, str]
+"""The other end of a stream: host, port and, where that is proven or has to be, its key."""
 
 STREAMS: Final = "streams over datagrams"
 """The purpose of the secret that ids of streams follow from; see L{KeyPair.secret_for}."""
@@ -32,13 +33,13 @@ class NodeStreams(Protocol):
     first_byte: bytes
     longest_bytes: int
 
-    def datagram_received(self, data: bytes, where: Where) -> bool:
+    def datagram_received(self, data: bytes, where: End) -> bool:
         """Take a datagram; returns whether it is one of a stream."""
 
     def listen(self, openings: Mapping[type[Message], Opening]) -> None:
         """Take streams that others open: by the message that each begins with, what takes it over."""
 
-    def endpoint(self, address: Address, timeout_s: float | None) -> IStreamClientEndpoint:
+    def endpoint(self, where: End, timeout_s: float | None) -> IStreamClientEndpoint:
         """An endpoint for a stream to an address."""
 
     def stop(self) -> Deferred[None]:
@@ -57,9 +58,9 @@ class MakeStreams(Protocol):
         reactor: Any,
         rng: random.Random,
         secret: bytes,
-        send: Callable[[bytes, Where], object],
+        send: Callable[[bytes, End], object],
         own_address: Callable[[], Any],
-        may_answer: Callable[[Where], bool],
+        may_answer: Callable[[End], bool],
     ) -> NodeStreams:
         """Make them.
 

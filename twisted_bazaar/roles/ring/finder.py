@@ -21,7 +21,7 @@ from twisted_bazaar.discovery.ring.storage.dht_client import DhtClient
 from twisted_bazaar.discovery.ring.storage.repair import Repair
 from twisted_bazaar.discovery.ring.storage.replication import USUAL_REPLICAS
 from twisted_bazaar.errors import UsageError
-from twisted_bazaar.interfaces import Command, INode
+from twisted_bazaar.interfaces import Command, DatagramReceivers, INode
 from twisted_bazaar.role import Role
 from twisted_bazaar.roles.ring.lifecycle import RingLifecycle
 from twisted_bazaar.roles.ring.options import hash_function
@@ -30,7 +30,6 @@ from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.values.joining import JoinObserver
 from twisted_bazaar.values.needs import UdpNeed
-from twisted_bazaar.wire.message import Message
 
 # It hands over no files, so it needs less time for that than who keeps some.
 _LEAVING_S: Final = 8.0
@@ -82,7 +81,7 @@ class RingFinder(Role):
             self.dht, None if member is None else Repair(member, self.dht), join
         )
         self.finished: Deferred[int] = self.lifecycle.finished
-        self.datagrams: Mapping[type[Message], Callable[[Any, Address], None]] = self.member.datagrams
+        self.datagrams: DatagramReceivers = self.member.datagrams
         self.commands: Mapping[str, Command] = {"status": self._status, "ring.status": self._ring_status}
 
     def start(self, node: INode) -> None:

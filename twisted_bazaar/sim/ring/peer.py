@@ -7,7 +7,7 @@ in one process have too many, and how they travel is the scenario C{files}.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, fail
@@ -24,10 +24,9 @@ from twisted_bazaar.discovery.ring.rules.settings import Settings
 from twisted_bazaar.discovery.ring.storage.dht_client import DhtClient
 from twisted_bazaar.discovery.ring.storage.repair import Repair
 from twisted_bazaar.errors import LinkClosed
-from twisted_bazaar.interfaces import INode
+from twisted_bazaar.interfaces import DatagramReceivers, INode
 from twisted_bazaar.role import Role
 from twisted_bazaar.values.addresses import Address
-from twisted_bazaar.wire.message import Message
 
 _CONNECT_S = 5.0
 
@@ -54,7 +53,7 @@ class SimulatedPeer(Role):
     ) -> None:
         self.member: RingMember = RingMember(settings)
         self.dht: DhtClient = DhtClient(self.member, replicas=replicas)
-        self.datagrams: Mapping[type[Message], Callable[[Any, Address], None]] = self.member.datagrams
+        self.datagrams: DatagramReceivers = self.member.datagrams
         self._repair = Repair(self.member, self.dht)
         self._join = join
         self._initial = initial

@@ -93,7 +93,7 @@ class MemberTestCase(SynchronousTestCase):
         """Let a message come."""
         cards = ContactEncoder(by, RING)
         message = make(source=RING.to_wire(by.id), destination=to, stamp=stamp, origin=cards.write(origin or by))
-        self.member.datagrams[type(message)](message, by.address)
+        self.member.datagrams[type(message)](message, by.address, None)
 
     def said(self, to: Contact | Address, *kinds: type[RingMessage]) -> list[Any]:
         """What was sent to somebody since this was last asked."""
@@ -170,7 +170,7 @@ class ComingTests(MemberTestCase):
             "origin": Card("A" * 43, None, 9_001, 9_001),
         }
         for message in (RingJoin(**about), RingPing(**about), RingFind(place="01", **about)):
-            member.datagrams[type(message)](message, Address("10.0.0.2", 9_001))
+            member.datagrams[type(message)](message, Address("10.0.0.2", 9_001), None)
         self.assertEqual(self.node.sent, [])
         member.stop()
         self.failureResultOf(began, LinkClosed)
@@ -251,7 +251,7 @@ class ComingTests(MemberTestCase):
         there = Contact(5, contact(50).key, Address("10.0.0.2", 9_100))
         card = ContactEncoder(there, other).write(there)
         answer = RingPong(source=other.to_wire(5), destination="64", stamp=question.stamp, origin=card, bits=64)
-        self.member.datagrams[RingPong](answer, there.address)
+        self.member.datagrams[RingPong](answer, there.address, None)
         self.assertIn("64 bits, not 8; write --bits 64 to", str(self.failureResultOf(began, UsageError).value))
 
     def test_classroom(self) -> None:
@@ -338,7 +338,7 @@ class StayingTests(MemberTestCase):
         card = ContactEncoder(there, other).write(there)
         for kind in (RingJoin, RingPing):
             message = kind(source=other.to_wire(5), destination="", stamp=1, origin=card)
-            self.member.datagrams[kind](message, there.address)
+            self.member.datagrams[kind](message, there.address, None)
         [pong] = self.said(there, RingPong)
         self.assertEqual((pong.bits, pong.destination), (8, other.to_wire(5)))
         self.assertEqual(self.neighbours(), (50, [150, 50]))
@@ -483,7 +483,7 @@ class CarryingTests(MemberTestCase):
         self.say(contact(66), partial(Note, text="hi"), origin=contact(50))
         card = ContactEncoder(contact(66), RING).write(contact(50))
         said = Note(source=RING.to_wire(50), destination="64", stamp=5, origin=card, text="hi")
-        self.member.datagrams[Note](said, contact(66).address)
+        self.member.datagrams[Note](said, contact(66).address, None)
         self.assertEqual(self.taken, [])
         self.assertEqual((self.said(contact(50), Thanks), self.said(contact(66), Thanks)), ([], []))
 
@@ -492,7 +492,7 @@ class CarryingTests(MemberTestCase):
         note = partial(Note, text="hi")
         card = ContactEncoder(contact(50), RING).write(contact(50))
         message = note(source=RING.to_wire(66), destination="64", stamp=5, origin=card)
-        self.member.datagrams[Note](message, contact(50).address)
+        self.member.datagrams[Note](message, contact(50).address, None)
         self.assertEqual((self.taken, self.said(contact(50), Thanks)), ([], []))
 
     def test_asks(self) -> None:

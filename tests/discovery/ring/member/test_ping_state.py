@@ -176,19 +176,19 @@ class Listener(RingMember):
         for kind in (RingPing, RingPong):
             self.datagrams[kind] = partial(self.hear, self.datagrams[kind])
 
-    def hear(self, take: Any, message: RingMessage, address: Address) -> None:
+    def hear(self, take: Any, message: RingMessage, address: Address, key: str | None) -> None:
         """Take a message."""
         if isinstance(message, RingPong):
             self.came.append(message)
-        take(message, address)
+        take(message, address, key)
 
 
 class Plain(Listener):
     """One that knows nothing of marks."""
 
-    def hear(self, take: Any, message: Any, address: Address) -> None:
+    def hear(self, take: Any, message: Any, address: Address, key: str | None) -> None:
         """Take a message as it was before there were any."""
-        super().hear(take, message.evolve(mark=NO_MARK), address)
+        super().hear(take, message.evolve(mark=NO_MARK), address, key)
 
 
 class RingOfBothTests(RingTestCase):

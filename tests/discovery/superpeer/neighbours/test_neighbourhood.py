@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
@@ -14,14 +13,13 @@ from twisted_bazaar.discovery.superpeer.messages import SuperHello, Table
 from twisted_bazaar.discovery.superpeer.neighbours.neighbour import Entry, Standing
 from twisted_bazaar.discovery.superpeer.neighbours.neighbours import Neighbours
 from twisted_bazaar.discovery.superpeer.qrp.tables import OwnTable, hash_of
-from twisted_bazaar.interfaces import INode
+from twisted_bazaar.interfaces import DatagramReceivers, INode
 from twisted_bazaar.node.node import Node
 from twisted_bazaar.role import Role
 from twisted_bazaar.roles.tracker import Tracker
 from twisted_bazaar.sim.engine.network_conditions import Conditions
 from twisted_bazaar.testing import SimulatedNetwork
 from twisted_bazaar.values.addresses import Address
-from twisted_bazaar.wire.message import Message
 
 PORT = 9200
 ROUGH = Conditions(latency_s=0.03, loss=0.1, duplication=0.1, reordering=0.2)
@@ -38,9 +36,9 @@ class Among(Role):
         self.given = given
         self.degree = degree
         self.word = word
-        self.datagrams: Mapping[type[Message], Callable[[Any, Address], None]] = {
-            SuperHello: lambda hello, address: self.neighbours.hello_received(hello, address),
-            Table: lambda table, address: self.neighbours.table_received(table, address),
+        self.datagrams: DatagramReceivers = {
+            SuperHello: lambda *received: self.neighbours.hello_received(*received),
+            Table: lambda *received: self.neighbours.table_received(*received),
         }
 
     def start(self, node: INode) -> None:

@@ -81,6 +81,15 @@ class NeighboursTestCase(SynchronousTestCase):
 class GreetingTests(NeighboursTestCase):
     """Greetings."""
 
+    def test_at_its_address(self) -> None:
+        """What comes from the address of a neighbour is the neighbour's if its key is proven, or nobody proves any."""
+        self.neighbours.start([B])
+        self.live(B, 1)
+        key = hello(2).key
+        self.assertEqual([neighbour.key for neighbour in self.neighbours.linked.values()], [key])
+        for proven, is_its in ((None, True), (key, True), (self.node.key.public, False)):
+            self.assertEqual(self.neighbours.neighbour_at(B, proven) is not None, is_its)
+
     def test_says_hello_first(self) -> None:
         """Who was given is greeted at once, and is no neighbour before it greets too."""
         self.neighbours.start([B])

@@ -54,6 +54,16 @@ class WaysTests(PathCase):
         self.assertEqual(self.network.run(), 3)
         self.assertEqual(self.bob.taken, [(b"buy", self.ada.where, self.ada.key.public)])
 
+    def test_asked_again_and_again(self) -> None:
+        """Each question takes one way there and one back; the third goes in a session, and takes no handshake."""
+        for n in range(5):
+            self.network.carried.clear()
+            self.ada.send(b"%d?" % n, self.bob, is_question=True)
+            self.network.run()
+            self.assertIn(b"%d?" % n, [said for said, *_ in self.bob.asked + self.bob.taken])
+            self.assertEqual(self.kinds()[:2].count(packets.QUESTION.byte), n < 2)
+        self.assertEqual(self.kinds(), [packets.SEALED.byte])
+
     def test_question_to_nobody_known(self) -> None:
         """Who does not know the key is given it with the cookie: it takes two ways there and back."""
         self.ada.send(b"who?", self.bob, is_question=True, knows_key=False)
@@ -285,6 +295,18 @@ class OthersTests(PathCase):
         self.ada.paths.send(b"secret?", mallory.where, self.bob.key.public, self.network.now, is_question=True)
         self.network.pass_time(10)
         self.assertEqual((mallory.taken, mallory.asked), ([], []))
+
+    def test_at_the_address_of_another(self) -> None:
+        """Who begins a session in the name of an address on its way gets nothing that is for the key that is there."""
+        self.meet()
+        mallory = self.network.node("192.0.2.1", KeyPair.from_seed(b"\7" * 32))
+        mallory.send(b"I am there", self.bob)
+        self.network.run()
+        self.assertEqual(self.bob.taken, [(b"I am there", mallory.where, mallory.key.public)])
+        self.bob.send(b"secret", self.ada)
+        self.network.run()
+        self.network.pass_time(10)
+        self.assertEqual(mallory.taken, [])
 
     def test_lost_said_by_others(self) -> None:
         """Whoever says that a session is lost makes it begun anew, once a second, and nothing is lost."""

@@ -23,6 +23,16 @@ class SealedNote(Message, tag="test-sealed-note"):
     text: Text = ""
 
 
+class SealedName(Message, tag="test-sealed-name"):
+    """Says whose it is."""
+
+    key: Text = ""
+
+    def is_from(self, key: str) -> bool:
+        """Whether it may be of the node with a key."""
+        return self.key == key
+
+
 class SealedAsk(Message, tag="test-sealed-ask"):
     """A question that changes nothing."""
 
@@ -37,18 +47,22 @@ class Speaker(Role):
     def __init__(self) -> None:
         self.heard: list[str] = []
         self.asked: list[str] = []
-        self.datagrams = {SealedNote: self._said, SealedAsk: self._asked}
+        self.named: list[tuple[str, str | None]] = []
+        self.datagrams = {SealedNote: self._said, SealedAsk: self._asked, SealedName: self._named}
 
     def start(self, node: Any) -> None:
         """Keep the node."""
         self.node = node
 
-    def _said(self, note: SealedNote, address: Address) -> None:
+    def _said(self, note: SealedNote, address: Address, key: str | None) -> None:
         if note.text == "boom":
             raise RuntimeError("boom")
         self.heard.append(note.text)
 
-    def _asked(self, ask: SealedAsk, address: Address) -> None:
+    def _named(self, name: SealedName, address: Address, key: str | None) -> None:
+        self.named.append((name.key, key))
+
+    def _asked(self, ask: SealedAsk, address: Address, key: str | None) -> None:
         self.asked.append(ask.text)
         self.node.send_datagram(SealedNote(text=f"you asked {ask.text}"), [address])
 
@@ -99,6 +113,23 @@ class SealedDatagramTests(SynchronousTestCase):
         self.network.run(0.1)
         self.assertEqual(self.speakers[1].heard, ["buy"])
         self.assertEqual(self.bob.datagrams.counts, {"unshown": 1})
+
+    def test_proven(self) -> None:
+        """With what is said comes the key that was proven; who says of itself that it has another is not heard."""
+        own, other = self.ada.key.public, self.bob.key.public
+        for key in (own, other, own):
+            self.ada.send_datagram(SealedName(key=key), [self.bob_where])
+        self.network.run(0.1)
+        self.assertEqual(self.speakers[1].named, [(own, own)] * 2)
+        self.assertEqual(self.bob.datagrams.counts, {"posed": 1})
+
+    def test_for_one_key(self) -> None:
+        """What is for a key is heard by nobody else at its address; each of several has its own."""
+        self.ada.send_datagram(SealedNote(text="whoever"), [self.bob_where])
+        self.ada.send_datagram(SealedNote(text="yours"), [self.bob_where] * 2, [self.bob.key.public, None])
+        self.ada.send_datagram(SealedNote(text="another's"), [self.bob_where], [self.ada.key.public])
+        self.network.run(10.0)
+        self.assertEqual(self.speakers[1].heard, ["whoever", "yours", "yours"])
 
     def test_fault(self) -> None:
         """One that cannot be handled is counted, and the next is taken."""

@@ -70,16 +70,16 @@ class Responder:
         self._verification = verification
         self._hearsay: RateLimits[str] = RateLimits.a_minute(_TALKERS, _HEARSAY_A_MINUTE)
 
-    def on_join(self, message: RingJoin, address: Address) -> None:
+    def on_join(self, message: RingJoin, address: Address, key: str | None) -> None:
         """Somebody who has not joined asks how this node stands, be it of this ring or of another."""
         pong = self._pings.pong(self._stabilization.state)
-        self._requests.answer(message, address, message.source, partial(pong, you=Seen(address.host, address.port)))
+        self._requests.answer(message, address, key, partial(pong, you=Seen(address.host, address.port)))
 
     def on_ping(self, message: RingPing, sender: Contact) -> None:
         """A member asks how this node stands."""
         stabilization, now = self._stabilization, self._now()
         pong = self._pings.pong(stabilization.state, message.mark)
-        self._requests.answer(message, sender.address, message.source, pong)
+        self._requests.answer(message, sender.address, sender.key, pong)
         self._events.ping_received(sender)
         if stabilization.is_near(sender) or self._requests.sites.has_shown(sender, now):
             self._table.callers.on_ping(sender, now)
@@ -108,7 +108,7 @@ class Responder:
         self._requests.sites.forget_shown_by(sender, now)
         self._table.fingers.remove(sender)
         state = self._pings.read_state(message, sender)
-        self._requests.answer(message, sender.address, message.source, RingExit)
+        self._requests.answer(message, sender.address, sender.key, RingExit)
         self._maintenance.perform(self._stabilization.on_quit(state, now))
 
     def on_find(self, message: RingFind, sender: Contact) -> None:
@@ -129,5 +129,5 @@ class Responder:
             beyond=write_all(answer.beyond),
             predecessor=None if before is None else self._cards.write(before),
         )
-        self._requests.answer(message, sender.address, message.source, found)
+        self._requests.answer(message, sender.address, sender.key, found)
         self._verification.verify(sender)

@@ -84,7 +84,7 @@ class RingNode(ABC):
         self.observer: JoinObserver = observer or JoinObserver()
         self.ring: Ring = Ring(settings.bits)
         self.settings = settings
-        self.datagrams: dict[type[Message], Callable[[Any, Address], None]] = {
+        self.datagrams: dict[type[Message], Callable[[Any, Address, str | None], None]] = {
             RingJoin: self._on_join,
             RingPing: partial(self._answer, Responder.on_ping),
             RingUpdate: partial(self._answer, Responder.on_hearsay),
@@ -262,25 +262,25 @@ class RingNode(ABC):
 
     # What comes by datagram.
 
-    def _answer(self, answer: Answer, message: RingMessage, address: Address) -> None:
+    def _answer(self, answer: Answer, message: RingMessage, address: Address, key: str | None) -> None:
         """Let the responder have a message and its sender."""
         sender = self._sender(message, address)
         if sender is not None:
             answer(self._incarnation.responder, message, sender)
 
-    def _serve(self, service: Service, message: RingMessage, address: Address) -> None:
+    def _serve(self, service: Service, message: RingMessage, address: Address, key: str | None) -> None:
         """The same for a service, with what answers that message."""
         sender = self._sender(message, address)
         if sender is not None:
-            service(message, sender, partial(self._requests.answer, message, address, message.source))
+            service(message, sender, partial(self._requests.answer, message, address, key))
             self._incarnation.verification.verify(sender)
 
-    def _on_join(self, message: RingJoin, address: Address) -> None:
+    def _on_join(self, message: RingJoin, address: Address, key: str | None) -> None:
         # Of whatever ring: who would join another is to know that it is another.
         if self._is_for_this(message):
-            self._incarnation.responder.on_join(message, address)
+            self._incarnation.responder.on_join(message, address, key)
 
-    def _on_answer(self, message: RingMessage, address: Address) -> None:
+    def _on_answer(self, message: RingMessage, address: Address, key: str | None) -> None:
         if self._is_open:
             self._requests.on_answer(message, address)
 

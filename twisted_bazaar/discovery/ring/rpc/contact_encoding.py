@@ -7,12 +7,12 @@ came from. Others it names as it knows them.
 from __future__ import annotations
 
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final, TypeVar
 
-from twisted_bazaar.discovery.ring.rpc.messages import Card, RingMessage
+from twisted_bazaar.discovery.ring.rpc.messages import Card, RingMessage, key_text
 from twisted_bazaar.discovery.ring.rules.identifiers import Contact, Ring
 from twisted_bazaar.values.addresses import Address
 from twisted_bazaar.wire.message import check_host
@@ -60,7 +60,7 @@ class ContactEncoder:
             given = None if _place_of(self.ring.bits, contact.key) == contact.id else self.ring.to_wire(contact.id)
             where = contact.address
             host = None if contact == self.own else where.host
-            card = Card(_text_of(contact.key), host, where.port, contact.port, given)
+            card = Card(key_text(contact.key), host, where.port, contact.port, given)
             _keep(self._written, contact, card)
         return card
 
@@ -136,11 +136,6 @@ def _keep(kept: dict[K, V], key: K, value: V) -> None:
     if len(kept) >= _MOST_KEPT:
         kept.clear()
     kept[key] = value
-
-
-@lru_cache(maxsize=8_192)
-def _text_of(key: str) -> str:
-    return urlsafe_b64encode(bytes.fromhex(key)).decode().rstrip("=")
 
 
 @lru_cache(maxsize=8_192)

@@ -9,6 +9,8 @@ What is said about somebody else is a hint to ask that one, and never more.
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
+from functools import lru_cache
 from typing import Annotated, ClassVar, Final
 
 import msgspec
@@ -36,6 +38,12 @@ _Destination = Annotated[str, Meta(max_length=_DIGITS)]
 _Mark = Annotated[str, Meta(max_length=16, pattern=r"^[0-9a-f]*\Z")]
 _KeyText = Annotated[str, Meta(min_length=43, max_length=43)]
 _Bits = Annotated[int, Meta(ge=LEAST_BITS, le=MOST_BITS)]
+
+
+@lru_cache(maxsize=8_192)
+def key_text(key: str) -> str:
+    """A public key, 64 hexadecimal digits, as it stands on a L{Card}."""
+    return urlsafe_b64encode(bytes.fromhex(key)).decode().rstrip("=")
 
 
 class Card(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -82,6 +90,10 @@ class RingMessage(Message, kw_only=True):
     destination: _Destination
     stamp: MessageId
     origin: Card
+
+    def is_from(self, key: str) -> bool:
+        """Whether the node with a key may have sent this: what it says of itself bears that key."""
+        return self.origin.host is not None or self.origin.key == key_text(key)
 
     def shorter(self) -> RingMessage | None:
         """The same with less in it; None if nothing can be left out."""

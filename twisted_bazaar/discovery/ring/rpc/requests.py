@@ -159,26 +159,30 @@ class Requests:
 
         @raise UsageError: it does not fit into a datagram.
         """
-        self.send(self._make(make, self.cards.ring.to_wire(to.id)), to.address)
+        self.send(self._make(make, self.cards.ring.to_wire(to.id)), to.address, to.key)
 
-    def answer(self, question: RingMessage, address: Address, destination: str, make: Make) -> None:
-        """Answer a question."""
-        self.send(self._make(make, destination, question.stamp), address)
+    def answer(self, question: RingMessage, address: Address, key: str | None, make: Make) -> None:
+        """Answer a question.
 
-    def send(self, message: RingMessage, address: Address) -> None:
+        @param key: of who has asked; None where nobody proves any.
+        """
+        self.send(self._make(make, question.source, question.stamp), address, key)
+
+    def send(self, message: RingMessage, address: Address, key: str | None = None) -> None:
         """Send a message, with less in it if it does not fit.
 
+        @param key: of whom it is for; None for whoever is there.
         @raise UsageError: it does not fit even so.
         """
         if self._is_stopped:
             return
         try:
-            self._send(message, (address,))
+            self._send(message, (address,), (key,))
         except UsageError:
             shorter = shortened(message)
             if shorter is None:
                 raise
-            self.send(shorter, address)
+            self.send(shorter, address, key)
 
     def on_answer(self, message: RingMessage, address: Address) -> None:
         """An answer has come, perhaps."""
@@ -283,7 +287,8 @@ class Requests:
         question.asked_at = now
         due = question.due = now + question.wait_s
         self._deadlines.wake_by(due)
-        self.send(question.message, question.site.address)
+        to = question.to
+        self.send(question.message, question.site.address, None if to is None else to.key)
 
     def _time_over(self, question: _Question) -> None:
         now = self._seconds()

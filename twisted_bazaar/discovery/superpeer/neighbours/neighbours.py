@@ -29,7 +29,7 @@ from twisted_bazaar.rate_limit import RateLimit
 from twisted_bazaar.system.limited_log import limited_logger
 from twisted_bazaar.timer import Timer
 from twisted_bazaar.values.addresses import Address, network_of
-from twisted_bazaar.wire.message import TRACKER_ID
+from twisted_bazaar.wire.message import TRACKER_ID, Message
 
 HELLO_S: Final = 2.5
 SILENCE_S: Final = 7.5
@@ -134,7 +134,7 @@ class Neighbours:
 
     # What comes from others.
 
-    def hello_received(self, hello: SuperHello, address: Address) -> None:
+    def hello_received(self, hello: SuperHello, address: Address, key: str | None = None) -> None:
         """Take a greeting, or a goodbye, of a super peer."""
         if not self._is_running:
             return
@@ -167,9 +167,25 @@ class Neighbours:
         if self.tells_tables:
             self._wake_by(neighbour.telling.due)
 
-    def table_received(self, table: Table, address: Address) -> None:
-        """Take a part of the table of a neighbour."""
+    def neighbour_at(self, address: Address, key: str | None) -> Neighbour | None:
+        """The neighbour that something came from.
+
+        @param key: what its sender has proven; None where nobody proves any.
+        """
         neighbour = self.linked.get(address)
+        return neighbour if key is None or neighbour is None or neighbour.key == key else None
+
+    def send(self, message: Message, addresses: Sequence[Address]) -> None:
+        """Send a message to some addresses; to those of neighbours so that nobody else reads it.
+
+        @raise UsageError: it does not fit into a datagram.
+        """
+        linked = [self.linked.get(address) for address in addresses]
+        self._node.send_datagram(message, addresses, [None if each is None else each.key for each in linked])
+
+    def table_received(self, table: Table, address: Address, key: str | None = None) -> None:
+        """Take a part of the table of a neighbour."""
+        neighbour = self.neighbour_at(address, key)
         if neighbour is None:
             return
         now = self._now()
@@ -372,7 +388,7 @@ class Neighbours:
             self._greet(neighbour.address, have=neighbour.route.version)
         if self.tells_tables:
             for part in neighbour.telling.next_parts(now):
-                self._node.send_datagram(part, (neighbour.address,))
+                self.send(part, (neighbour.address,))
 
     def _next_due(self) -> float:
         due = min(self._contacts.due, self._changed_due, self._seeking.due)
@@ -405,7 +421,7 @@ class Neighbours:
             have=have,
             leaving=leaving,
         )
-        self._node.send_datagram(hello, (address,))
+        self.send(hello, (address,))
 
     def _wanted(self) -> int:
         """The number of neighbours that are still to be found."""

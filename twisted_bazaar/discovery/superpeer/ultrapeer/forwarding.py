@@ -68,8 +68,8 @@ class QueryForwarding:
             QueryEnd: self._end_received,
         }
 
-    def _query_received(self, query: Query, address: Address) -> None:
-        neighbour = self._neighbours.linked.get(address)
+    def _query_received(self, query: Query, address: Address, key: str | None) -> None:
+        neighbour = self._neighbours.neighbour_at(address, key)
         if neighbour is None or query.hops >= LARGEST_TTL:
             self._counters.refused += 1
             return
@@ -100,10 +100,10 @@ class QueryForwarding:
         self._ends.passed_on(query.id, address, hops, reach, to, now, is_looking=is_new)
         if to:
             self._counters.forwarded += len(to)
-            self._node.send_datagram(query.evolve(reach=reach, ttl=ttl, hops=hops), to)
+            self._neighbours.send(query.evolve(reach=reach, ttl=ttl, hops=hops), to)
 
-    def _end_received(self, end: QueryEnd, address: Address) -> None:
-        neighbour = self._neighbours.linked.get(address)
+    def _end_received(self, end: QueryEnd, address: Address, key: str | None) -> None:
+        neighbour = self._neighbours.neighbour_at(address, key)
         if neighbour is not None:
             now = neighbour.heard_at = self._clock.seconds()
             self._tell_end(end.id, self._ends.end_received(end, neighbour.address, now), now)
@@ -111,7 +111,7 @@ class QueryForwarding:
 
     def _tell_end(self, query_id: str, askers: Sequence[Address], now: float) -> None:
         for asker in askers:
-            self._node.send_datagram(self._ends.end_for(query_id, asker, now), [asker])
+            self._neighbours.send(self._ends.end_for(query_id, asker, now), [asker])
 
     def _answer(self, query_id: str, address: Address, found: Sequence[Found] | None) -> None:
         now = self._clock.seconds()
@@ -124,12 +124,12 @@ class QueryForwarding:
                 parts = split_hits(query_id, next(self._answers), found, MOST_PART_BYTES)
                 self._ends.hits_sent(query_id, back, len(parts), now)
                 for part in parts:
-                    self._node.send_datagram(part, [back])
+                    self._neighbours.send(part, [back])
         self._tell_end(query_id, self._ends.looked(query_id, now), now)
 
-    def _hit_received(self, hit: QueryHit, address: Address) -> None:
+    def _hit_received(self, hit: QueryHit, address: Address, key: str | None) -> None:
         now = self._clock.seconds()
-        neighbour = self._neighbours.linked.get(address)
+        neighbour = self._neighbours.neighbour_at(address, key)
         if neighbour is None or not self._paths.admit_hits(hit.id, neighbour.address, now):
             self._counters.hits_dropped += 1
             return
@@ -149,7 +149,7 @@ class QueryForwarding:
             self._counters.hits_dropped += 1
         else:
             try:
-                self._node.send_datagram(hit, [back])
+                self._neighbours.send(hit, [back])
             except UsageError:
                 # Whoever made it has left no room for the hosts that are filled in.
                 self._counters.hits_dropped += 1

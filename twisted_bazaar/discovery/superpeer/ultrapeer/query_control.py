@@ -266,7 +266,7 @@ class QueryControl:
         if to:
             self._counters.asked += len(to)
             self._ends.passed_on(search.id, None, 0, reach, to, now)
-            self._node.send_datagram(message, to)
+            self._neighbours.send(message, to)
         return len(to)
 
     def _end(self, search: Search) -> None:

@@ -35,6 +35,7 @@ class Path:
     @ivar pending: one that the other end has begun, and in which it has not spoken.
     @ivar attempt: the name of what is under way.
     @ivar waiting: what goes when it can, and whether it is a question.
+    @ivar was_answered: whether a question was answered there without a session.
     @ivar is_doubted: whether the session is said to be lost, and there is no other yet.
     @ivar doubted_at: when that was said last.
     @ivar due: by when all that has come from there would have come at the greatest rate allowed.
@@ -49,6 +50,7 @@ class Path:
     pending: Opened | None = None
     attempt: bytes = b""
     waiting: list[tuple[bytes, bool]] = field(factory=list)
+    was_answered: bool = False
     is_doubted: bool = False
     doubted_at: float = float("-inf")
     due: float = 0.0

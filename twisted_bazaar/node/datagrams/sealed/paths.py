@@ -223,7 +223,8 @@ class SealedPaths:
             self._paths.discard((where, None))
             named = self._path(where, key.hex(), now)
             named.cookie, named.shown_until = path.cookie, path.shown_until
-            named.waiting, path.waiting = path.waiting, named.waiting
+            named.waiting = (path.waiting + named.waiting)[:_MOST_WAITING]
+            path.waiting = []
             path = named
             if path.opened is not None:
                 self._flush(path, now)
@@ -264,6 +265,10 @@ class SealedPaths:
         else:
             self._take(said[COOKIE_BYTES:], path)
         self._go_on(path, now)
+        if path.was_answered and not self._is_usable(path, now):
+            # Who is asked again and again is asked in a session: each question without one takes two handshakes.
+            self._reach(path, now)
+        path.was_answered = True
 
     # How one is answered.
 

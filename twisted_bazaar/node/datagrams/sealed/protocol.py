@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping
+from itertools import chain, repeat
 from typing import Any, Final
 
 import msgspec
@@ -27,7 +28,7 @@ from twisted_bazaar.node.datagrams.sealed import packets
 from twisted_bazaar.node.datagrams.sealed.attempts import AGAIN_S
 from twisted_bazaar.node.datagrams.sealed.path import Path
 from twisted_bazaar.node.datagrams.sealed.paths import SealedPaths
-from twisted_bazaar.node.datagrams.streaming import NodeStreams, Where
+from twisted_bazaar.node.datagrams.streaming import End, NodeStreams, Where
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.security.noise.node_handshake import Handshakes
 from twisted_bazaar.timer import Timer
@@ -111,7 +112,7 @@ class SealedDatagrams(DatagramSocket):
         if claims:
             self._decode = codec_of(frozenset(claims)).read
 
-    def send(self, message: Message, addresses: Iterable[Address]) -> None:
+    def send(self, message: Message, addresses: Iterable[Address], keys: Iterable[str | None] = ()) -> None:
         """Send a message, encoded once, to some addresses.
 
         @raise UsageError: it does not fit into a datagram, or this node has no socket for datagrams.
@@ -120,10 +121,10 @@ class SealedDatagrams(DatagramSocket):
         if body is None:
             return
         now = self._seconds()
-        for address in addresses:
+        for address, key in zip(addresses, chain(keys, repeat(None)), strict=False):
             if self._answering is not None and self._answering.address == address:
                 self._answering.said.append(body)
-            elif not self._paths.send(body, (address.host, address.port), None, now, is_question=message.is_question):
+            elif not self._paths.send(body, (address.host, address.port), key, now, is_question=message.is_question):
                 self.counts["unsent"] += 1
                 continue
             if self._trace is not None:
@@ -171,7 +172,7 @@ class SealedDatagrams(DatagramSocket):
     def _take(self, said: bytes, path: Path) -> None:
         """Hand up what was said in a session."""
         if said[:1] == self._segments_begin:
-            if self.streams is not None and not self.streams.datagram_received(said, path.where):
+            if self.streams is not None and not self.streams.datagram_received(said, (*path.where, path.key or "")):
                 self.counts["rubbish"] += 1
             return
         now = self._seconds()
@@ -183,7 +184,7 @@ class SealedDatagrams(DatagramSocket):
         except UNREADABLE:
             self.counts["rubbish"] += 1
             return
-        self._handle(message, path.address, now)
+        self._handle(message, path.address, path.key, now)
 
     def _answer(self, question: bytes, where: Where, key: str, most_bytes: int) -> bytes | None:
         """The answer to a question without a session."""
@@ -199,26 +200,34 @@ class SealedDatagrams(DatagramSocket):
             return None
         self._answering = answering = _Answering(Address(*where))
         try:
-            self._handle(message, answering.address, self._seconds())
+            self._handle(message, answering.address, key, self._seconds())
         finally:
             self._answering = None
         return answering.said[0] if len(answering.said) == 1 else None
 
     # Inside.
 
-    def _handle(self, message: Message, address: Address, now: float) -> None:
+    def _handle(self, message: Message, address: Address, key: str | None, now: float) -> None:
+        if key is None or not message.is_from(key):
+            self.counts["posed"] += 1
+            return
         try:
-            self._claims[type(message)](message, address)
+            self._claims[type(message)](message, address, key)
         except Exception:
             self._note_fault(message, address, now)
 
-    def _send_segment(self, data: bytes, where: Where) -> None:
+    def _end_of(self, address: Address, key: str | None) -> End:
+        """The other end of streams to an address, at which one key alone may be, if any is said."""
+        return (address.host, address.port) if key is None else (address.host, address.port, key)
+
+    def _send_segment(self, data: bytes, where: End) -> None:
         """Send a datagram of a stream; what cannot be sent is as good as lost."""
         if self._is_open:
-            self._paths.send(data, where, None, self._seconds())
+            host, port, *keys = where
+            self._paths.send(data, (host, port), keys[0] if keys else None, self._seconds())
             self._watch()
 
-    def _may_answer_stranger(self, where: Where) -> bool:
+    def _may_answer_stranger(self, where: End) -> bool:
         # Whoever opens a stream has a session, so it receives where it says.
         return True
 
