@@ -77,7 +77,7 @@ class Neighbour:
 
     @property
     def key(self) -> str:
-        """Its public key, as it says."""
+        """Its public key, as it says; where datagrams are sealed it has proven it."""
         return self.hello.key
 
     @property

@@ -5,8 +5,9 @@ by hand, some were found through the tracker, and some came by themselves. Of th
 when that is gone, whoever comes from where most come from has to go: so nobody pushes out those that were chosen, and
 no host all others.
 
-Nobody proves here that a key is its own. One super peer counts once, however many addresses it has, and who was
-chosen counts before who came: a stranger under the key of another keeps out only those that nobody has chosen.
+Where datagrams are sealed each key is proven; in the open nobody proves that a key is its own. One super peer counts
+once, however many addresses it has, and who was chosen counts before who came: a stranger under the key of another
+keeps out only those that nobody has chosen.
 """
 
 from __future__ import annotations
