@@ -233,7 +233,7 @@ class SimulatedNetwork:
         self.traffic: list[tuple[int, int | None, Message]] = []
         self.datagrams: list[tuple[int, Address, Message]] = []
         self.tracker_address: Address | None = None
-        self._cluster = Cluster(self.network, sealed=sealed, datagrams_sealed=sealed)
+        self._cluster = Cluster(self.network, sealed=sealed)
         self._cluster.observe(_Record(self))
         self._members: dict[Node, Member] = {}
         self._left_by_stopped: list[object] = []

@@ -266,18 +266,16 @@ class Cluster:
     """Members on one network.
 
     @param network: where they are.
-    @param sealed: whether their connections are sealed, by a stand-in for TLS.
-    @param datagrams_sealed: whether their datagrams are, too, by a stand-in for Noise.
+    @param sealed: whether their connections and datagrams are sealed, by stand-ins for TLS and Noise.
     @ivar members: by name, in the order in which they were added.
     @ivar tracker: the one that hands out ids, if there is one.
     @ivar tracker_address: where those that are started from now on look for their tracker.
     """
 
-    def __init__(self, network: Network, *, sealed: bool = True, datagrams_sealed: bool = False) -> None:
+    def __init__(self, network: Network, *, sealed: bool = True) -> None:
         declare_messages()
         self.network = network
         self._used_nonces = UsedNonces() if sealed else None
-        self._datagrams_sealed = datagrams_sealed
         self.members: dict[str, Member] = {}
         self.observers: list[Observer] = []
         # Only those that look at messages: there are very many of these.
@@ -335,9 +333,7 @@ class Cluster:
         if self._used_nonces is None:
             return InTheClear()
         rng = random.Random(f"{self.network.seed}/{member.name}/{member.starts}/sessions")
-        handshakes = None
-        if self._datagrams_sealed:
-            handshakes = StandInHandshakes(key, rng, self._used_nonces, member.host.seconds)
+        handshakes = StandInHandshakes(key, rng, self._used_nonces, member.host.seconds)
         return Sealed(member.host, stand_in_sessions(key, rng, self._used_nonces), handshakes=handshakes)
 
     def note(self, event: str, **details: Any) -> None:

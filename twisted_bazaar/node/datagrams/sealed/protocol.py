@@ -233,7 +233,7 @@ class SealedDatagrams(DatagramSocket):
 
     def _watch(self) -> None:
         """Look again, while any answer is waited for."""
-        if self._paths.is_waiting and not self._again.is_set:
+        if self._is_open and self._paths.is_waiting and not self._again.is_set:
             self._again.set(AGAIN_S)
 
     def _say_again(self) -> None:
