@@ -51,7 +51,7 @@ class Printed:
             env={**os.environ, "COLUMNS": "120", "PYTHONPATH": str(ROOT)},
             capture_output=True,
             text=True,
-            timeout=LONGEST_S * 6,
+            timeout=LONGEST_S * 20,
             check=True,
         )
         # The figures, then where there are any the ways beside each other, and the promises.
@@ -90,6 +90,7 @@ def test_found() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(LONGEST_S * 21)
 @pytest.mark.parametrize("printed", ALL, ids=lambda printed: printed.command.removeprefix("bazaar simulate "))
 def test_printed(printed: Printed) -> None:
     """A run prints what the page says that it does."""
