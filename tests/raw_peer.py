@@ -36,7 +36,7 @@ class RawPeer(NetstringReceiver):
 
     def greet(self, id: int, key: str = KEY, **keys: Any) -> None:
         """Send C{thisisme}."""
-        self.tell("thisisme", **{"id": id, "port": 0, "key": key, "version": 1, **keys})
+        self.tell("thisisme", **{"id": id, "port": 0, "key": key, **keys})
 
     def of_type(self, type: str) -> list[dict[str, Any]]:
         """What came of one type."""

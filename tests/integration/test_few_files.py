@@ -59,7 +59,7 @@ def test_shuts_nobody_out(daemons: Daemons, tmp_path: Path, role: str) -> None:
         for _ in range(200):
             open_now.enter_context(connect(port, ATTACKER))
         honest = HandPeer(open_now.enter_context(connect(port, HONEST)))
-        honest.tell("thisisme", id=77, port=0, key=f"{77:064x}", version=1)
+        honest.tell("thisisme", id=77, port=0, key=f"{77:064x}")
         assert honest.read(time.monotonic() + 5) is not None, "it is answered, whatever the answer is"
         # As many as it takes, and a few that are kept for it.
         until(lambda: len(os.listdir(f"/proc/{node.pid}/fd")) <= FILES - 10)

@@ -30,7 +30,7 @@ class Client:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=LONGEST_S)
         self._bytes = self._socket.makefile("rb")
         self._ids = iter(range(1, 1_000_000))
-        self.tell("thisisme", id=-1, key=f"{key:064x}", port=listens_at, version=1)
+        self.tell("thisisme", id=-1, key=f"{key:064x}", port=listens_at)
         self.id: int = self.hear()["id"]
 
     def __enter__(self) -> Self:

@@ -53,7 +53,7 @@ def test_tracker(tmp_path: Path) -> None:
 
             def greet() -> int:
                 """Greet it, and ask it; how many bytes that took."""
-                greeting = _frame(type="thisisme", id=-1, port=0, key=f"{next(numbers):064x}", version=1)
+                greeting = _frame(type="thisisme", id=-1, port=0, key=f"{next(numbers):064x}")
                 said = greeting + _frame(type="nodereq", have=[]) * _REQUESTS
                 with socket.create_connection(("127.0.0.1", port), timeout=10.0) as connection:
                     connection.sendall(said)

@@ -34,8 +34,8 @@ class GreetingTests(SynchronousTestCase):
         self.assertEqual(self.refusal(host="example.org"), "thisisme.host: not an IP address")
 
     def test_version(self) -> None:
-        """A greeting without a version is of the first."""
-        self.assertEqual(ThisIsMe(id=1, port=0, key="ab" * 32).version, 1)
+        """A greeting without a version is of the second."""
+        self.assertEqual(ThisIsMe(id=1, port=0, key="ab" * 32).version, 2)
 
 
 class ErrorTests(SynchronousTestCase):

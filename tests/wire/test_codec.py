@@ -49,9 +49,9 @@ bounded = examples(150)
 # Every message with every key, as it stands on the wire.
 EXAMPLES: Final[list[tuple[bytes, Message]]] = [
     (
-        b'{"type":"thisisme","id":-1,"port":9001,"key":"%b","host":"192.0.2.7","version":2,"kind":"super_peer","udp":9}'
+        b'{"type":"thisisme","id":-1,"port":9001,"key":"%b","host":"192.0.2.7","version":3,"kind":"super_peer","udp":9}'
         % KEY.encode(),
-        ThisIsMe(id=-1, port=9001, key=KEY, host="192.0.2.7", version=2, kind="super_peer", udp=9),
+        ThisIsMe(id=-1, port=9001, key=KEY, host="192.0.2.7", version=3, kind="super_peer", udp=9),
     ),
     (b'{"type":"thisisyou","id":7,"host":"2001:db8::7","port":0}', ThisIsYou(id=7, host="2001:db8::7", port=0)),
     (b'{"type":"ping"}', Ping()),
@@ -387,7 +387,7 @@ class RoundTripTests(SynchronousTestCase):
                 )
             ],
             [
-                ThisIsMe(id=1, port=0, key=KEY, host=None, version=1),
+                ThisIsMe(id=1, port=0, key=KEY, host=None, version=2),
                 Error(path=None, code="wtf", info="", about=None, id=None, hop=None),
                 NodeRequest(have=()),
                 NodeReply(id=None, host=None, port=None),

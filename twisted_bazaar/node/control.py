@@ -22,7 +22,7 @@ from twisted_bazaar.wire.message import (
     check_host,
 )
 
-PROTOCOL_VERSION: Final = 1
+PROTOCOL_VERSION: Final = 2
 MOST_NAMED_IN_REQUEST: Final = 256
 _HEX_DIGITS: Final = "0123456789abcdef"
 
@@ -47,7 +47,7 @@ class ThisIsMe(Message, tag="thisisme"):
     port: Port
     key: _PublicKey
     host: Host | None = None
-    version: _Version = 1
+    version: _Version = 2
     kind: Word | None = None
     udp: Port = 0
 

@@ -110,9 +110,9 @@ class HandshakeTests(LinkTestCase):
     def test_other_version(self) -> None:
         """A node of another protocol version is refused with both versions named."""
         peer = connect(self.network, self.node)
-        peer.greet(77, version=2)
+        peer.greet(77, version=1)
         self.network.run(0.1)
-        self.assertEqual(peer.received[0]["info"], "protocol version 2; this node speaks 1")
+        self.assertEqual(peer.received[0]["info"], "protocol version 1; this node speaks 2")
         self.assertTrue(peer.is_closed)
 
     def test_taken_id(self) -> None:
