@@ -59,18 +59,20 @@ class DatagramSocket(DatagramProtocol):
     @param make_streams: makes the streams that share the socket, but for their secret; None for none.
     @ivar streams: those.
     @ivar port: where datagrams are taken; 0 for nowhere.
+    @cvar sealing_bytes: how much longer what is sealed is than what is said.
     @ivar counts: how many datagrams were not taken, or not sent, by why.
     """
 
     __slots__ = (
         *("_reactor", "_seconds", "_trace", "_grace_s", "port", "counts", "_most_bytes", "_listening", "_send_to"),
         *("_is_v6", "_reading", "_is_open", "_faults", "_claims", "_questions", "streams", "_segments_begin"),
-        *("_interval_s", "_ahead_s", "_longest_body"),
+        *("_interval_s", "_ahead_s", "_longest_body", "_most_read_bytes"),
     )
 
     transport: Any
     log: Final = Logger()
     noisy = False
+    sealing_bytes: int = 0
 
     def __init__(
         self,
@@ -110,11 +112,10 @@ class DatagramSocket(DatagramProtocol):
                 may_answer=self._may_answer_stranger,
             )
             self._segments_begin = self.streams.first_byte
-
-    @property
-    def _most_read_bytes(self) -> int:
-        """How long a datagram may be that is taken, whatever is in it."""
-        return self._most_bytes if self.streams is None else max(self._most_bytes, self.streams.longest_bytes)
+        # How long a datagram may be that is taken, whatever is in it.
+        self._most_read_bytes = self._most_bytes
+        if self.streams is not None:
+            self._most_read_bytes = max(self._most_bytes, self.streams.longest_bytes + self.sealing_bytes)
 
     def _may_answer_stranger(self, where: End) -> bool:
         """Whether a stream may be answered to an address that has not shown that it receives there."""

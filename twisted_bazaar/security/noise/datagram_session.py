@@ -31,21 +31,22 @@ class DatagramSession:
     @param began: when that was.
     """
 
-    __slots__ = ("_agreed", "_began", "_next", "_window")
+    __slots__ = ("_due", "_next", "_open", "_over", "_seal", "_window")
 
     def __init__(self, agreed: Agreed, began: float) -> None:
-        self._agreed = agreed
-        self._began = began
+        self._seal, self._open = agreed.ours.seal, agreed.theirs.open
+        self._due = began + RENEW_S
+        self._over = began + RENEW_S + GRACE_S
         self._next = 0
         self._window = ReplayWindow()
 
     def is_due(self, now: float) -> bool:
         """Whether the next session should begin."""
-        return now >= self._began + RENEW_S or self._next >= MOST_SEALED // 2
+        return now >= self._due or self._next >= MOST_SEALED // 2
 
     def is_over(self, now: float) -> bool:
         """Whether this one opens and seals nothing any more."""
-        return now >= self._began + RENEW_S + GRACE_S or self._next >= MOST_SEALED
+        return now >= self._over or self._next >= MOST_SEALED
 
     def seal(self, said: bytes, now: float) -> bytes:
         """Seal a datagram.
@@ -54,19 +55,22 @@ class DatagramSession:
         """
         if self.is_over(now):
             raise Unproven("the session is over")
-        number, self._next = self._next, self._next + 1
-        return number.to_bytes(NUMBER_BYTES, "big") + self._agreed.ours.seal(number, said)
+        number = self._next
+        self._next = number + 1
+        return number.to_bytes(NUMBER_BYTES, "big") + self._seal(number, said)
 
-    def open(self, sealed: bytes, now: float) -> bytes:
+    def open(self, sealed: bytes, now: float, begins: int = 0) -> bytes:
         """Open a datagram.
 
+        @param begins: how many bytes come before what is sealed.
         @raise Unproven: the other end has not sealed it, it has come before, or it is too old.
         """
-        if len(sealed) < SEALED_BYTES or self.is_over(now):
+        if len(sealed) < begins + SEALED_BYTES or self.is_over(now):
             raise Unproven("a datagram of no session")
-        number = int.from_bytes(sealed[:NUMBER_BYTES], "big")
+        number_ends = begins + NUMBER_BYTES
+        number = int.from_bytes(sealed[begins:number_ends], "big")
         if not self._window.is_new(number):
             raise Unproven("a datagram that has come before")
-        said = self._agreed.theirs.open(number, sealed[NUMBER_BYTES:])
+        said = self._open(number, sealed[number_ends:])
         self._window.mark(number)
         return said

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 WINDOW: Final = 2048
-_ALL: Final = (1 << WINDOW) - 1
+_PLACE: Final = WINDOW - 1
+"""The bits of a number that say which place it has; the window is a power of two."""
 
 
 class ReplayWindow:
@@ -15,19 +16,22 @@ class ReplayWindow:
 
     def __init__(self) -> None:
         self._highest = -1
-        # Bit n says that the number n below the highest has come.
-        self._seen = 0
+        # For each number of the window, at its place, whether it has come.
+        self._seen = bytearray(WINDOW)
 
     def is_new(self, number: int) -> bool:
         """Whether a number has not come, and is not too old to know."""
         age = self._highest - number
-        return age < 0 or (age < WINDOW and not self._seen >> age & 1)
+        return age < 0 or (age < WINDOW and not self._seen[number & _PLACE])
 
     def mark(self, number: int) -> None:
         """A number that was new has come, and what bore it is proven."""
-        ahead = number - self._highest
-        if ahead > 0:
-            self._seen = ((self._seen << ahead) & _ALL if ahead < WINDOW else 0) | 1
+        highest = self._highest
+        if number > highest:
+            if number - highest >= WINDOW:
+                self._seen = bytearray(WINDOW)
+            else:
+                for skipped in range(highest + 1, number):
+                    self._seen[skipped & _PLACE] = 0
             self._highest = number
-        else:
-            self._seen |= 1 << -ahead
+        self._seen[number & _PLACE] = 1

@@ -69,6 +69,7 @@ class SealedNode:
             take=lambda said, path: self.taken.append((said, path.where, path.key)),
             answer=self._answer,
             count=lambda why: self.counts.update([why]),
+            watch=lambda: None,
         )
 
     def _answer(self, said: bytes, where: Where, key: str, most_bytes: int) -> bytes | None:

@@ -5,7 +5,7 @@ Sans-IO.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from attrs import define, field
@@ -44,10 +44,12 @@ class Attempts:
     """Those of one node, by what their answers repeat.
 
     @param write: sends a datagram.
+    @param watch: is called when something is sent whose answer is waited for.
     """
 
-    def __init__(self, write: Write) -> None:
+    def __init__(self, write: Write, watch: Callable[[], None]) -> None:
         self._write = write
+        self._watch = watch
         # One machine may have many sockets: half of all there is room for.
         self._all: FairTable[bytes, Attempt] = FairTable(_MOST, WAIT_S, shares=2)
 
@@ -66,6 +68,7 @@ class Attempts:
         attempt.again_at = now + attempt.pause_s
         self._all.put(name, attempt, owner, now)
         self._write(attempt.data, attempt.path.where)
+        self._watch()
 
     def get(self, name: bytes, where: Where, now: float) -> Attempt | None:
         """What an answer from somewhere is to."""

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from struct import Struct
 from typing import Any, Final
 
-from attrs import frozen
+from attrs import field, frozen
 
 from twisted_bazaar.security.noise.agreement_key import KEY_BYTES
 from twisted_bazaar.security.noise.datagram_session import SEALED_BYTES
@@ -37,16 +37,16 @@ class Kind:
     @ivar byte: that it begins with.
     @ivar fields: of fixed length, after that byte.
     @ivar least_bytes: how much comes after the fields at least.
+    @ivar size: how long one is at least.
     """
 
     byte: int
     fields: Struct
     least_bytes: int = 0
+    size: int = field(init=False)
 
-    @property
-    def size(self) -> int:
-        """How long one is at least."""
-        return 1 + self.fields.size + self.least_bytes
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "size", 1 + self.fields.size + self.least_bytes)
 
     def make(self, *fields: Any, rest: bytes = b"") -> bytes:
         """A datagram of this kind."""

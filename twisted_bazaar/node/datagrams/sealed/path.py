@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import Factory, define, field
 
+from twisted_bazaar.node.datagrams.sealed import packets
 from twisted_bazaar.security.noise.datagram_session import DatagramSession
 from twisted_bazaar.values.addresses import Address
 
@@ -15,6 +16,7 @@ class Opened:
     """A session, under the name by which what is sealed in it comes.
 
     @ivar theirs: its name at the other end.
+    @ivar head: what all that is sealed for that end begins with.
     @ivar is_proven: whether the other end has shown that it has the keys.
     """
 
@@ -22,6 +24,7 @@ class Opened:
     theirs: bytes
     session: DatagramSession
     is_proven: bool
+    head: bytes = field(init=False, default=Factory(lambda self: packets.SEALED.make(self.theirs), takes_self=True))
 
 
 @define(eq=False)

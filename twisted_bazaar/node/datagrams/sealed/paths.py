@@ -32,6 +32,8 @@ _MOST_WAITING: Final = 16
 # Questions are made so long, since their answers will be no longer.
 _QUESTION_BYTES: Final = 1_200
 _SIZE_BYTES: Final = 2
+_SEALED: Final = bytes((packets.SEALED.byte,))
+_INDEX_ENDS: Final = 1 + INDEX_BYTES
 _NUMBER_BYTES: Final = 8
 # So much of the time for which a cookie is right it is shown.
 _SHOWN_PART: Final = 0.9
@@ -51,6 +53,7 @@ class SealedPaths:
     @param answer: is given a question of who has no session, where from, whose it is, and how long its answer may be;
         returns the answer, or None for none.
     @param count: counts a datagram that was not taken, by why.
+    @param watch: is called when an answer is waited for.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class SealedPaths:
         take: Callable[[bytes, Path], None],
         answer: Callable[[bytes, Where, str, int], bytes | None],
         count: Callable[[str], None],
+        watch: Callable[[], None],
     ) -> None:
         self._handshakes = handshakes
         self._key = bytes.fromhex(key)
@@ -74,7 +78,7 @@ class SealedPaths:
         self._take = take
         self._answer_question = answer
         self._count = count
-        self._attempts = Attempts(write)
+        self._attempts = Attempts(write, watch)
         self._paths: FairTable[tuple[Where, str | None], Path] = FairTable(limits.correspondents, 2 * limits.cookie_s)
         self._latest: FairTable[Where, Path] = FairTable(limits.correspondents, 2 * limits.cookie_s)
         self._opened: FairTable[bytes, Opened] = FairTable(2 * limits.correspondents, RENEW_S + GRACE_S)
@@ -88,7 +92,6 @@ class SealedPaths:
             packets.ANSWER.byte: self._answered,
             packets.BEGIN.byte: self._begun,
             packets.READY.byte: self._ready,
-            packets.SEALED.byte: self._sealed,
             packets.LOST.byte: self._lost,
         }
 
@@ -99,11 +102,17 @@ class SealedPaths:
         @param is_question: whether its answer changes nothing, so that it may be asked without a session.
         @return: False if it does not go, since too much waits already.
         """
+        # Nearly all goes here; the rest may take longer.
+        usual = self._latest.get(where, now) if key is None else self._paths.get((where, key), now)
+        if usual is not None and not usual.is_doubted:
+            opened = usual.opened
+            if opened is not None and not opened.session.is_due(now):
+                self._write(opened.head + opened.session.seal(said, now), where)
+                return True
         path = self._path(where, key, now)
         if path.opened is not None and self._is_usable(path, now):
             self._seal(path.opened, said, now)
-            if path.opened.session.is_due(now):
-                self._reach(path, now)
+            self._reach(path, now)
             return True
         is_under_way = self._attempts.is_under_way(path.attempt, now)
         if not is_under_way:
@@ -128,6 +137,9 @@ class SealedPaths:
 
     def received(self, data: bytes, where: Where, now: float) -> None:
         """Take a datagram."""
+        if data[:1] == _SEALED and len(data) >= packets.SEALED.size:
+            self._sealed(data, where, now)
+            return
         found = packets.read(data)
         if found is None:
             self._count("rubbish")
@@ -334,14 +346,19 @@ class SealedPaths:
 
     # In a session.
 
-    def _sealed(self, where: Where, now: float, size: int, rest: bytes, index: bytes) -> None:
+    def _sealed(self, data: bytes, where: Where, now: float) -> None:
+        index = data[1:_INDEX_ENDS]
         opened = self._opened.get(index, now)
         if opened is None or opened.path.where != where:
             self._count("unknown session")
             if self._answers.allow(where[0], now):
                 self._write(packets.LOST.make(index), where)
             return
-        said = opened.session.open(rest, now)
+        try:
+            said = opened.session.open(data, now, _INDEX_ENDS)
+        except Unproven:
+            self._count("unproven")
+            return
         path = opened.path
         if not opened.is_proven:
             opened.is_proven = True
@@ -370,7 +387,7 @@ class SealedPaths:
             path.waiting += unnamed.waiting
 
     def _seal(self, opened: Opened, said: bytes, now: float) -> None:
-        self._write(packets.SEALED.make(opened.theirs, rest=opened.session.seal(said, now)), opened.path.where)
+        self._write(opened.head + opened.session.seal(said, now), opened.path.where)
 
     def _flush(self, path: Path, now: float) -> bool:
         """Send what has waited for a session; returns whether there was anything."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping
-from itertools import chain, repeat
 from typing import Any, Final
 
 import msgspec
@@ -38,7 +37,9 @@ from twisted_bazaar.wire.message import Message
 
 # Of segments: a handshake takes some hundred times as long as one.
 _WORK_OF_HANDSHAKE: Final = 64
-_HANDSHAKES: Final = frozenset(kind.byte for kind in (packets.QUESTION, packets.ANSWER, packets.BEGIN, packets.READY))
+_HANDSHAKES: Final = frozenset(
+    bytes((kind.byte,)) for kind in (packets.QUESTION, packets.ANSWER, packets.BEGIN, packets.READY)
+)
 
 
 def _read_nothing(said: bytes) -> Message:
@@ -68,6 +69,8 @@ class SealedDatagrams(DatagramSocket):
     @param key: its public key.
     """
 
+    sealing_bytes = packets.SEALED.size
+
     def __init__(
         self,
         reactor: Any,
@@ -93,13 +96,7 @@ class SealedDatagrams(DatagramSocket):
             take=self._take,
             answer=self._answer,
             count=self._count,
-        )
-
-    @property
-    def _most_read_bytes(self) -> int:
-        streams = self.streams
-        return (
-            self._most_bytes if streams is None else max(self._most_bytes, streams.longest_bytes + packets.SEALED.size)
+            watch=self._watch,
         )
 
     # What the node calls.
@@ -121,7 +118,9 @@ class SealedDatagrams(DatagramSocket):
         if body is None:
             return
         now = self._seconds()
-        for address, key in zip(addresses, chain(keys, repeat(None)), strict=False):
+        each_key = iter(keys)
+        for address in addresses:
+            key = next(each_key, None)
             if self._answering is not None and self._answering.address == address:
                 self._answering.said.append(body)
             elif not self._paths.send(body, (address.host, address.port), key, now, is_question=message.is_question):
@@ -129,7 +128,6 @@ class SealedDatagrams(DatagramSocket):
                 continue
             if self._trace is not None:
                 self._trace(address, message, len(body) + packets.SEALED.size)
-        self._watch()
 
     def has_validated(self, address: Address) -> bool:
         """Whether there is a session with whoever is at an address.
@@ -151,20 +149,24 @@ class SealedDatagrams(DatagramSocket):
         if not self._is_open:
             return
         reading = self._reading
-        reading.left -= _WORK_OF_HANDSHAKE if data[:1] and data[0] in _HANDSHAKES else 1
+        is_handshake = data[:1] in _HANDSHAKES
+        reading.left -= _WORK_OF_HANDSHAKE if is_handshake else 1
         if reading.left <= 0:
             reading.read_later(self.transport)
         if len(data) > self._most_read_bytes:
             self.counts["oversize"] += 1
             return
         self._paths.received(data, (plain_host(where[0]), where[1]) if self._is_v6 else where, self._seconds())
-        self._watch()
 
     # What paths call.
 
     def _write(self, data: bytes, where: Where) -> None:
-        if self._is_open:
-            self._put(data, self._on_the_socket(where))
+        if not self._is_open:
+            return
+        try:
+            self._send_to(data, self._on_the_socket(where) if self._is_v6 else where)
+        except OSError:
+            self.counts["unsent"] += 1
 
     def _count(self, why: str) -> None:
         self.counts[why] += 1
@@ -225,17 +227,17 @@ class SealedDatagrams(DatagramSocket):
         if self._is_open:
             host, port, *keys = where
             self._paths.send(data, (host, port), keys[0] if keys else None, self._seconds())
-            self._watch()
 
     def _may_answer_stranger(self, where: End) -> bool:
         # Whoever opens a stream has a session, so it receives where it says.
         return True
 
     def _watch(self) -> None:
-        """Look again, while any answer is waited for."""
-        if self._is_open and self._paths.is_waiting and not self._again.is_set:
+        """An answer is waited for: look again, as long as any is."""
+        if self._is_open and not self._again.is_set:
             self._again.set(AGAIN_S)
 
     def _say_again(self) -> None:
         self._paths.say_again(self._seconds())
-        self._watch()
+        if self._paths.is_waiting:
+            self._watch()
