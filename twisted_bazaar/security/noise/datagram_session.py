@@ -53,9 +53,9 @@ class DatagramSession:
 
         @raise Unproven: the session is over.
         """
-        if self.is_over(now):
-            raise Unproven("the session is over")
         number = self._next
+        if now >= self._over or number >= MOST_SEALED:
+            raise Unproven("the session is over")
         self._next = number + 1
         return number.to_bytes(NUMBER_BYTES, "big") + self._seal(number, said)
 
@@ -65,9 +65,9 @@ class DatagramSession:
         @param begins: how many bytes come before what is sealed.
         @raise Unproven: the other end has not sealed it, it has come before, or it is too old.
         """
-        if len(sealed) < begins + SEALED_BYTES or self.is_over(now):
-            raise Unproven("a datagram of no session")
         number_ends = begins + NUMBER_BYTES
+        if len(sealed) < number_ends + TAG_BYTES or self.is_over(now):
+            raise Unproven("a datagram of no session")
         number = int.from_bytes(sealed[begins:number_ends], "big")
         if not self._window.is_new(number):
             raise Unproven("a datagram that has come before")

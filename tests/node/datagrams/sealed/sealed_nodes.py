@@ -18,6 +18,7 @@ from attrs import define, field
 
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.node.datagrams.cookies import Cookies
+from twisted_bazaar.node.datagrams.sealed import packets
 from twisted_bazaar.node.datagrams.sealed.path import Where
 from twisted_bazaar.node.datagrams.sealed.paths import SealedPaths
 from twisted_bazaar.node.limits import Limits
@@ -124,7 +125,9 @@ class SealedNetwork:
         """Let a node have a datagram."""
         to = self.nodes.get(datagram.to)
         if to is not None:
-            to.paths.received(datagram.data, datagram.source, self.now)
+            is_sealed = datagram.data[:1] == bytes((packets.SEALED.byte,)) and len(datagram.data) >= packets.SEALED.size
+            take = to.paths.sealed_received if is_sealed else to.paths.received
+            take(datagram.data, datagram.source, self.now)
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass, with everybody saying again what was not answered."""

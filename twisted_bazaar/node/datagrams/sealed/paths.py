@@ -32,7 +32,6 @@ _MOST_WAITING: Final = 16
 # Questions are made so long, since their answers will be no longer.
 _QUESTION_BYTES: Final = 1_200
 _SIZE_BYTES: Final = 2
-_SEALED: Final = bytes((packets.SEALED.byte,))
 _INDEX_ENDS: Final = 1 + INDEX_BYTES
 _NUMBER_BYTES: Final = 8
 # So much of the time for which a cookie is right it is shown.
@@ -136,10 +135,7 @@ class SealedPaths:
         return path is not None and self._is_usable(path, now)
 
     def received(self, data: bytes, where: Where, now: float) -> None:
-        """Take a datagram."""
-        if data[:1] == _SEALED and len(data) >= packets.SEALED.size:
-            self._sealed(data, where, now)
-            return
+        """Take a datagram of any other kind than L{sealed_received} takes."""
         found = packets.read(data)
         if found is None:
             self._count("rubbish")
@@ -346,7 +342,8 @@ class SealedPaths:
 
     # In a session.
 
-    def _sealed(self, data: bytes, where: Where, now: float) -> None:
+    def sealed_received(self, data: bytes, where: Where, now: float) -> None:
+        """Take what was sealed in a session: a datagram that is long enough, and begins so."""
         index = data[1:_INDEX_ENDS]
         opened = self._opened.get(index, now)
         if opened is None or opened.path.where != where:

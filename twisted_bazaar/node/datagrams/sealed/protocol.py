@@ -37,6 +37,8 @@ from twisted_bazaar.wire.message import Message
 
 # Of segments: a handshake takes some hundred times as long as one.
 _WORK_OF_HANDSHAKE: Final = 64
+_SEALED: Final = bytes((packets.SEALED.byte,))
+_LEAST_SEALED: Final = packets.SEALED.size
 _HANDSHAKES: Final = frozenset(
     bytes((kind.byte,)) for kind in (packets.QUESTION, packets.ANSWER, packets.BEGIN, packets.READY)
 )
@@ -148,15 +150,20 @@ class SealedDatagrams(DatagramSocket):
         """Take a datagram."""
         if not self._is_open:
             return
+        kind, size = data[:1], len(data)
         reading = self._reading
-        is_handshake = data[:1] in _HANDSHAKES
-        reading.left -= _WORK_OF_HANDSHAKE if is_handshake else 1
+        reading.left -= _WORK_OF_HANDSHAKE if kind in _HANDSHAKES else 1
         if reading.left <= 0:
             reading.read_later(self.transport)
-        if len(data) > self._most_read_bytes:
+        if size > self._most_read_bytes:
             self.counts["oversize"] += 1
             return
-        self._paths.received(data, (plain_host(where[0]), where[1]) if self._is_v6 else where, self._seconds())
+        if self._is_v6:
+            where = (plain_host(where[0]), where[1])
+        if kind == _SEALED and size >= _LEAST_SEALED:
+            self._paths.sealed_received(data, where, self._seconds())
+        else:
+            self._paths.received(data, where, self._seconds())
 
     # What paths call.
 
