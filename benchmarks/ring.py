@@ -131,9 +131,9 @@ def _failures(counts: Sequence[tuple[int, int]]) -> list[Row]:
 
 def _lookups() -> list[Row]:
     with ExitStack() as stack:
-        networks = {kind: stack.enter_context(_network(kind, _NODES)) for kind in _kinds()}
+        networks = {kind: stack.enter_context(running_network(kind, _NODES)) for kind in _kinds()}
         time.sleep(_SETTLE_S)
-        _each(networks, _Network.meet)
+        _each(networks, Network.meet)
         names: dict[int, str] = {}
 
         def prepare(number: int) -> None:
@@ -163,7 +163,7 @@ def _lookups() -> list[Row]:
 
 
 def _dead() -> list[Row]:
-    networks: dict[str, tuple[_Network, _Network]] = {}
+    networks: dict[str, tuple[Network, Network]] = {}
     with ExitStack() as stack:
 
         def prepare(number: int) -> None:
@@ -184,7 +184,7 @@ def _dead() -> list[Row]:
         return take([dead], _DEAD_ROUNDS, prepare)
 
 
-def _get_after_deaths(staying: _Network, doomed: _Network) -> float:
+def _get_after_deaths(staying: Network, doomed: Network) -> float:
     """How many milliseconds a get takes when some nodes have just been killed: the median of many."""
     staying.put("met", _DEAD_GETS)
     staying.get("met", _DEAD_GETS, 1)
@@ -194,7 +194,7 @@ def _get_after_deaths(staying: _Network, doomed: _Network) -> float:
     return median(staying.hear(_DEAD_GETS, _MOST_LOST))
 
 
-def _each(networks: Mapping[str, _Network], do: Callable[[_Network], None]) -> None:
+def _each(networks: Mapping[str, Network], do: Callable[[Network], None]) -> None:
     """Do what is not measured to all networks at a time: each is a process of its own."""
     with ThreadPoolExecutor(len(networks)) as pool:
         for _ in pool.map(do, networks.values()):
@@ -206,10 +206,10 @@ def _kinds() -> Sequence[str]:
 
 
 @define
-class _Network:
+class Network:
     """A process of nodes.
 
-    @ivar kind: C{ours} or C{kademlia}.
+    @ivar kind: C{ours}, C{sealed} or C{kademlia}.
     @ivar port: by which others join.
     """
 
@@ -264,7 +264,7 @@ class _Network:
         came, *figures = self.read().split() or [""]
         if not figures:
             raise BenchmarkError(f"the nodes of {self.kind} ended")
-        if self.kind == "ours" and int(came) < count * (1 - most_missed):
+        if self.kind != "kademlia" and int(came) < count * (1 - most_missed):
             raise BenchmarkError(f"only {came} of {count} values came")
         return [float(figure) for figure in figures]
 
@@ -273,17 +273,17 @@ class _Network:
         return self.hear(count)[0]
 
 
-def _mixed(stack: ExitStack, kind: str, order: Sequence[bool]) -> tuple[_Network, _Network]:
+def _mixed(stack: ExitStack, kind: str, order: Sequence[bool]) -> tuple[Network, Network]:
     """Nodes that stay, and nodes that are to die.
 
     @param order: of each in the order in which they come whether it is to die.
     """
-    networks: dict[bool, _Network] = {}
+    networks: dict[bool, Network] = {}
     port = 0
     for is_doomed, run in groupby(order):
         count = len(list(run))
         if is_doomed not in networks:
-            networks[is_doomed] = stack.enter_context(_network(kind, count, port))
+            networks[is_doomed] = stack.enter_context(running_network(kind, count, port))
             port = port or networks[is_doomed].port
         else:
             networks[is_doomed].add(count, port)
@@ -291,7 +291,7 @@ def _mixed(stack: ExitStack, kind: str, order: Sequence[bool]) -> tuple[_Network
 
 
 @contextmanager
-def _network(kind: str, count: int, port: int = 0) -> Iterator[_Network]:
+def running_network(kind: str, count: int, port: int = 0) -> Iterator[Network]:
     """Nodes that have joined each other, and whoever is at a port."""
     command = [sys.executable, "-m", "benchmarks.ring_peers", kind, str(count), str(port)]
     with (
@@ -307,7 +307,7 @@ def _network(kind: str, count: int, port: int = 0) -> Iterator[_Network]:
         ) as process,
     ):
         try:
-            network = _Network(kind, process)
+            network = Network(kind, process)
             line = network.read().strip()
             if not line.isdigit():
                 raise BenchmarkError(f"the nodes of {kind} did not start")

@@ -1,7 +1,8 @@
 """Many nodes in one process that keep small values for each other, over sockets on loopback.
 
-C{python -m benchmarks.ring_peers ours COUNT [PORT]} has members of a ring as users run them; C{kademlia COUNT [PORT]}
-has as many nodes of the package of that name, on asyncio. Both join by whoever is at the port, if there is one, and
+C{python -m benchmarks.ring_peers ours COUNT [PORT]} has members of a ring as users run them with C{--plain}, and
+C{sealed COUNT [PORT]} as they run them without; C{kademlia COUNT [PORT]} has as many nodes of the package of that name,
+on asyncio. All join by whoever is at the port, if there is one, and
 print a port to join by as their first line, when all have joined. Then each line that they read is a command, and
 each that they print its result:
 
@@ -21,6 +22,7 @@ import random
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, Protocol
 
 from attrs import Factory, define
@@ -148,8 +150,9 @@ def _say(result: object) -> None:
 class RingNodes:
     """Members of a ring as C{bazaar-node} runs them."""
 
-    def __init__(self, reactor: Any) -> None:
+    def __init__(self, reactor: Any, *, is_plain: bool) -> None:
         self._reactor = reactor
+        self._is_plain = is_plain
         self._roles: list[Any] = []
         self._nodes: list[Any] = []
 
@@ -172,7 +175,7 @@ class RingNodes:
         from twisted_bazaar.service.service import build_node
 
         role = RingPeer(f"tcp:{LOOPBACK}:{port}" if port else None)
-        node = build_node(NodeConfig(Limits(min_links=0), is_plain=True), [role], self._reactor)
+        node = build_node(NodeConfig(Limits(min_links=0), is_plain=self._is_plain), [role], self._reactor)
         self._roles.append(role)
         self._nodes.append(node)
         await node.start(TCP4ServerEndpoint(self._reactor, 0, interface=LOOPBACK), None, (LOOPBACK, 0))
@@ -206,13 +209,13 @@ class RingNodes:
         self._reactor.callLater(seconds, call)
 
 
-def run_ours(count: int, port: int) -> None:
+def run_ours(count: int, port: int, *, is_plain: bool) -> None:
     """Serve until killed."""
     from twisted.internet import reactor
     from twisted.internet.stdio import StandardIO
     from twisted.protocols.basic import LineReceiver
 
-    nodes = RingNodes(reactor)
+    nodes = RingNodes(reactor, is_plain=is_plain)
 
     class Commands(LineReceiver):
         delimiter = b"\n"
@@ -308,7 +311,12 @@ def run_kademlia(count: int, port: int) -> None:
 
 def main(kind: str, count: str, port: str = "0") -> None:
     """Serve until killed."""
-    {"ours": run_ours, "kademlia": run_kademlia}[kind](int(count), int(port))
+    runs = {
+        "ours": partial(run_ours, is_plain=True),
+        "sealed": partial(run_ours, is_plain=False),
+        "kademlia": run_kademlia,
+    }
+    runs[kind](int(count), int(port))
 
 
 if __name__ == "__main__":
