@@ -163,17 +163,17 @@ class Daemons:
     """All daemons of one test, which keep their state in a directory of the test. Leaving it ends them, the last first.
 
     @param directory: where they run.
-    @param sealed: whether they seal their connections; else those who are played by hand can join them.
+    @param in_the_open: whether they seal nothing, so that those who are played by hand can join them.
     @ivar environment: what tells them, and the commands that ask them, where their state is.
     """
 
-    def __init__(self, directory: Path, *, sealed: bool = False) -> None:
+    def __init__(self, directory: Path, *, in_the_open: bool = False) -> None:
         self._directory = directory
         self._running: list[Daemon] = []
         # Not below the directory of the test: sockets have short names.
         self._states = tempfile.TemporaryDirectory(prefix="bz-")
         self.environment = {"XDG_STATE_HOME": self._states.name}
-        if not sealed:
+        if in_the_open:
             self.environment |= IN_THE_OPEN
 
     @property

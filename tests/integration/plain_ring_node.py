@@ -1,6 +1,7 @@
 """A member of a ring written from the specification alone: C{json}, C{socket}, C{hashlib}, C{base64} and PyNaCl.
 
-It keeps values and no files, has no fingers, and knows its neighbours only. Nothing of the package is imported here.
+It keeps values and no files, has no fingers, and knows its neighbours only. Nothing of the package is imported here;
+what seals its datagrams is beside it, in L{tests.integration.noise_by_hand}.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ from typing import Any, Final, Self
 
 from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey, VerifyKey
+
+from tests.integration import tls_by_hand
+from tests.integration.noise_by_hand import SealedSocket
+from tests.integration.tls_by_hand import Identity
 
 BITS: Final = 64
 PLACES: Final = 1 << BITS
@@ -103,17 +108,75 @@ def place_on(card: Card) -> str:
     return place_of(base64.urlsafe_b64decode(card[0] + "="))
 
 
-def udp_port_of(port: int, key: SigningKey) -> int:
+def udp_port_of(port: int, key: SigningKey, *, is_plain: bool) -> int:
     """Link to a member, learn where it takes datagrams, and let the link go."""
-    with socket.create_connection(("127.0.0.1", port)) as link, link.makefile("rb") as frames:
+    with contextlib.ExitStack() as stack:
+        link = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+        if not is_plain:
+            link = stack.enter_context(tls_by_hand.SealedSocket(link, Identity(bytes(key))))
         public = key.verify_key.encode().hex()
         for message in ({"type": "thisisme", "id": int(public[:13], 16), "port": 0, "key": public}, {"type": "dc"}):
             payload = json.dumps(message).encode()
             link.sendall(b"%d:%b," % (len(payload), payload))
+        frames = stack.enter_context(link.makefile("rb"))
         digits = b"".join(iter(lambda: frames.read(1).strip(b":"), b""))
         greeting: Message = json.loads(frames.read(int(digits)))
         assert greeting["type"] == "thisisme", greeting
         return int(greeting["udp"])
+
+
+class OpenSocket:
+    """Speaks with nodes over a UDP socket, in the open: each message shows the cookie of whom it is for."""
+
+    def __init__(self, datagrams: socket.socket) -> None:
+        self._socket = datagrams
+        self._secret = os.urandom(16)
+        self._cookies: dict[Address, str] = {}
+        self._waiting: dict[Address, list[Message]] = {}
+        self._nonces: dict[Address, str] = {}
+
+    def send(self, said: bytes, to: Address) -> None:
+        """Say something, when there is a cookie."""
+        message: Message = json.loads(said)
+        if to in self._cookies:
+            self._write({**message, "cookie": self._cookies[to]}, to)
+            return
+        self._waiting.setdefault(to, []).append(message)
+        nonce = self._nonces.setdefault(to, os.urandom(8).hex())
+        self._write({"type": "knock", "nonce": nonce, "pad": "0" * 24}, to)
+
+    def take(self, data: bytes, source: Address) -> bytes:
+        """What a datagram says to this end; nothing if it is about cookies."""
+        message: Message = json.loads(data)
+        match message["type"]:
+            case "knock":
+                self._write({"type": "cookie", "nonce": message["nonce"], "give": self._cookie(source)}, source)
+            case "cookie" if message["nonce"] == self._nonces.get(source):
+                self._cookies[source] = message["give"]
+                for each in self._waiting.pop(source, []):
+                    self._write({**each, "cookie": message["give"]}, source)
+            case "stale":
+                if message.get("was") == self._cookies.get(source):
+                    self._cookies.pop(source, None)
+            case "cookie":
+                pass
+            case _ if message.get("cookie") != self._cookie(source):
+                was = {"was": message["cookie"]} if "cookie" in message else {}
+                self._write({"type": "stale", **was}, source)
+            case _:
+                return data
+        return b""
+
+    def _write(self, message: Message, to: Address) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.sendto(_written(message), to)
+
+    def _cookie(self, address: Address) -> str:
+        return hashlib.sha256(self._secret + repr(address).encode()).hexdigest()[:16]
+
+
+def _written(message: Message) -> bytes:
+    return json.dumps(message, separators=(",", ":")).encode()
 
 
 class RingNode:
@@ -125,9 +188,11 @@ class RingNode:
     @ivar entries: what it keeps, by position.
     @ivar asked: the types of the questions that it has answered.
     @param takes_files: say that files are taken, and never come for them; else there is no room for any.
+    @param is_plain: whether the others seal nothing.
     """
 
-    def __init__(self, *, takes_files: bool = False) -> None:
+    def __init__(self, *, takes_files: bool = False, is_plain: bool = False) -> None:
+        self._is_plain = is_plain
         self._takes_files = takes_files
         self.key = SigningKey.generate()
         public = self.key.verify_key.encode()
@@ -142,10 +207,7 @@ class RingNode:
         self._socket.bind(("127.0.0.1", 0))
         self._udp = self._socket.getsockname()[1]
         self._card = [base64.urlsafe_b64encode(public).decode().rstrip("="), None, self._udp, 0]
-        self._secret = os.urandom(16)
-        self._cookies: dict[Address, str] = {}
-        self._waiting: dict[Address, list[Message]] = {}
-        self._nonces: dict[Address, str] = {}
+        self._way = OpenSocket(self._socket) if is_plain else SealedSocket(self._socket, self.key, self._answered)
         self._answers: dict[int, queue.SimpleQueue[Message]] = {}
         self._parts: dict[str, dict[int, str]] = {}
         self._stamp = int.from_bytes(os.urandom(6), "big")
@@ -164,7 +226,7 @@ class RingNode:
 
     def join(self, port: int) -> None:
         """Join by the member that takes links at a port."""
-        address = ("127.0.0.1", udp_port_of(port, self.key))
+        address = ("127.0.0.1", udp_port_of(port, self.key, is_plain=self._is_plain))
         pong = self.ask(address, "", "ringjoin")
         assert pong["bits"] == BITS, pong
         holders = self.find(self.place, [self._at(pong["origin"], address)])
@@ -254,7 +316,7 @@ class RingNode:
         answers: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._answers[stamp] = answers
         for _ in range(TRIES):
-            self._tell(address, type, destination, stamp, **keys)
+            self._way.send(_written(self._message(type, destination, stamp, **keys)), address)
             with contextlib.suppress(queue.Empty):
                 return answers.get(timeout=WAIT_S)
         raise NoAnswer(f"{type} to {address}")
@@ -267,30 +329,22 @@ class RingNode:
                 data, address = self._socket.recvfrom(1 << 16)
             except OSError:
                 return
-            message: Message = json.loads(data)
-            match message["type"]:
-                case "knock":
-                    self._write({"type": "cookie", "nonce": message["nonce"], "give": self._cookie(address)}, address)
-                case "cookie" if message["nonce"] == self._nonces.get(address):
-                    self._cookies[address] = message["give"]
-                    for each in self._waiting.pop(address, []):
-                        self._write({**each, "cookie": message["give"]}, address)
-                case "stale":
-                    if message.get("was") == self._cookies.get(address):
-                        self._cookies.pop(address, None)
-                case "cookie":
-                    pass
-                case _ if message.get("cookie") != self._cookie(address):
-                    was = {"was": message["cookie"]} if "cookie" in message else {}
-                    self._write({"type": "stale", **was}, address)
-                case _ if message["destination"] in ("", self.place):
-                    self._take(message, address)
+            said = self._way.take(data, address)
+            if not said:
+                continue
+            message: Message = json.loads(said)
+            if message["type"] in _ANSWERS and message["stamp"] in self._answers:
+                self._answers[message["stamp"]].put(message)
+            elif (answer := self._answer(message, address)) is not None:
+                self._way.send(_written(answer), address)
 
-    def _take(self, message: Message, address: Address) -> None:
-        """Answer a question, or have who has asked get the answer."""
-        if message["stamp"] in self._answers and message["type"] in _ANSWERS:
-            self._answers[message["stamp"]].put(message)
-            return
+    def _answered(self, question: bytes, address: Address) -> bytes | None:
+        """The answer to what was asked without a session."""
+        answer = self._answer(json.loads(question), address)
+        return None if answer is None else _written(answer)
+
+    def _answer(self, message: Message, address: Address) -> Message | None:
+        """The answer to a question; None if there is none."""
         answering: dict[str, Callable[[Message, Address], tuple[str, Message]]] = {
             "ringjoin": lambda message, address: ("ringpong", {**self._standing(), "you": [*address]}),
             "ringping": self._pinged,
@@ -302,10 +356,11 @@ class RingNode:
             "ringkept": lambda message, address: ("ringnoted", {}),
         }
         answer = answering.get(message["type"])
-        if answer is not None and self.is_member:
-            type, keys = answer(message, address)
-            self.asked.add(message["type"])
-            self._tell(address, type, message["source"], message["stamp"], **keys)
+        if answer is None or not self.is_member or message["destination"] not in ("", self.place):
+            return None
+        type, keys = answer(message, address)
+        self.asked.add(message["type"])
+        return self._message(type, message["source"], message["stamp"], **keys)
 
     def _standing(self) -> Message:
         known = {} if self.predecessor is None else {"predecessor": self.predecessor}
@@ -435,22 +490,9 @@ class RingNode:
         """A card as it is passed on: that of a sender has no host, and the address counts."""
         return [card[0], *address, *card[3:]] if card[1] is None else card
 
-    def _tell(self, address: Address, type: str, destination: str, stamp: int, **keys: Any) -> None:
+    def _message(self, type: str, destination: str, stamp: int, **keys: Any) -> Message:
         about = {"source": self.place, "destination": destination, "stamp": stamp, "origin": self._card}
-        message = {"type": type, **about, **keys}
-        if address in self._cookies:
-            self._write({**message, "cookie": self._cookies[address]}, address)
-            return
-        self._waiting.setdefault(address, []).append(message)
-        nonce = self._nonces.setdefault(address, os.urandom(8).hex())
-        self._write({"type": "knock", "nonce": nonce, "pad": "0" * 24}, address)
-
-    def _write(self, message: Message, address: Address) -> None:
-        with contextlib.suppress(OSError):
-            self._socket.sendto(json.dumps(message, separators=(",", ":")).encode(), address)
-
-    def _cookie(self, address: Address) -> str:
-        return hashlib.sha256(self._secret + repr(address).encode()).hexdigest()[:16]
+        return {"type": type, **about, **keys}
 
     _nearest_before: Card | None = None
 

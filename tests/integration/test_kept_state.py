@@ -37,7 +37,7 @@ def made(kept: Path) -> Any:
 @pytest.fixture
 def shop(kept: Path, tmp_path: Path) -> Iterator[Shop]:
     """A tracker that goes on with its directory, and the directories of the others, for their owner alone."""
-    with Daemons(tmp_path, sealed=True) as daemons:
+    with Daemons(tmp_path) as daemons:
         shutil.copytree(kept, daemons.states, copy_function=shutil.copyfile)
         for path in (daemons.states, *daemons.states.rglob("*")):
             path.chmod(0o700 if path.is_dir() else 0o600)

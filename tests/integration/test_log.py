@@ -28,7 +28,7 @@ _LINE: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d (tracker
 @pytest.fixture
 def daemons(tmp_path: Path) -> Iterator[Daemons]:
     """Daemons that end with the test."""
-    with Daemons(tmp_path, sealed=True) as running:
+    with Daemons(tmp_path) as running:
         yield running
 
 

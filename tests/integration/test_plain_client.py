@@ -32,7 +32,7 @@ LONGEST_S: Final = 30.0
 def daemons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemons]:
     """The daemons of a test."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "states"))
-    with Daemons(tmp_path, sealed=True) as running:
+    with Daemons(tmp_path) as running:
         yield running
 
 

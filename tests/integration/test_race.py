@@ -96,7 +96,7 @@ def test_race(tmp_path: Path, buyers: int) -> None:
     """Exactly as many are sold as there are, each buyer knows how it has ended, and all books agree."""
     events, state = tmp_path / "seller.jsonl", tmp_path / "seller"
     everybody = range(buyers)
-    with Daemons(tmp_path, sealed=True) as daemons:
+    with Daemons(tmp_path) as daemons:
         _, tracker = daemons.start_tracker()
         relays = start_relays(daemons, tracker)
         sell = (

@@ -17,19 +17,25 @@ from twisted_bazaar.discovery.ring.rules.settings import Settings
 NAMES = ("one", "two", "three")
 
 
+@pytest.fixture(params=["sealed", "in the open"])
+def is_plain(request: pytest.FixtureRequest) -> bool:
+    """Whether links and datagrams are sealed."""
+    return bool(request.param == "in the open")
+
+
 @pytest.fixture
-def circle(tmp_path: Path) -> Iterator[Circle]:
+def circle(tmp_path: Path, is_plain: bool) -> Iterator[Circle]:
     """A ring of three, in which each value is on one node only."""
-    with Daemons(tmp_path) as daemons:
+    with Daemons(tmp_path, in_the_open=is_plain) as daemons:
         circle = Circle(daemons, tmp_path)
         circle.begin(*NAMES, words=("--replicas", "0"))
         yield circle
 
 
 @pytest.fixture
-def plain(circle: Circle) -> Iterator[RingNode]:
+def plain(circle: Circle, is_plain: bool) -> Iterator[RingNode]:
     """A member that was written by hand, and has joined."""
-    with RingNode() as plain:
+    with RingNode(is_plain=is_plain) as plain:
         plain.join(circle.ports["one"])
         until(lambda: is_round(circle, plain))
         yield plain
@@ -90,13 +96,13 @@ def test_stores(circle: Circle, plain: RingNode) -> None:
     assert plain.send(forged, holder) == "refused"
 
 
-def test_comes_and_goes(circle: Circle) -> None:
+def test_comes_and_goes(circle: Circle, is_plain: bool) -> None:
     """What belongs to its place comes to it, and is handed over when it leaves, which it is let do."""
     # More than one answer to a comparison can name, as a rule, belong to each of four.
     names = [f"name {number}" for number in range(120)]
     for name in names:
         circle.ask("one", "ring.put", name=name, value=f"about {name}")
-    with RingNode() as plain:
+    with RingNode(is_plain=is_plain) as plain:
         plain.join(circle.ports["two"])
         until(lambda: is_round(circle, plain))
         places = [plain.place, *(circle.status(name)["ring_id"] for name in NAMES)]
@@ -113,9 +119,9 @@ def test_comes_and_goes(circle: Circle) -> None:
         assert circle.ask("three", "ring.get", name=name)[0][0]["value"] == f"about {name}"
 
 
-def test_dies(circle: Circle) -> None:
+def test_dies(circle: Circle, is_plain: bool) -> None:
     """When it is gone without a word it is found out, and the ring is round without it."""
-    with RingNode() as plain:
+    with RingNode(is_plain=is_plain) as plain:
         plain.join(circle.ports["one"])
         until(lambda: is_round(circle, plain))
     circle.until_round()

@@ -22,7 +22,7 @@ _PLAIN_TWISTD = TWISTD[:-1]
 @pytest.fixture
 def daemons(tmp_path: Path) -> Iterator[Daemons]:
     """Daemons that end with the test."""
-    with Daemons(tmp_path, sealed=True) as running:
+    with Daemons(tmp_path) as running:
         yield running
 
 

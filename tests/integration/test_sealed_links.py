@@ -22,7 +22,7 @@ HERE = ("--listen", "tcp:0:interface=127.0.0.1")
 @pytest.fixture
 def daemons(tmp_path: Path) -> Iterator[Daemons]:
     """A place for daemons that seal their connections."""
-    with Daemons(tmp_path, sealed=True) as daemons:
+    with Daemons(tmp_path) as daemons:
         yield daemons
 
 

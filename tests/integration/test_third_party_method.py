@@ -28,7 +28,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 @pytest.fixture
 def daemons(tmp_path: Path) -> Iterator[Daemons]:
     """The daemons of a test."""
-    with Daemons(tmp_path, sealed=True) as running:
+    with Daemons(tmp_path) as running:
         yield running
 
 
