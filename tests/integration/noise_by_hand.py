@@ -216,6 +216,10 @@ class SealedSocket:
         self._knocks: dict[bytes, Address] = {}
         self._waiting: dict[Address, list[bytes]] = {}
 
+    def has_session(self, to: Address) -> bool:
+        """Whether there is a session with whoever is at an address."""
+        return to in self._sessions
+
     def send(self, said: bytes, to: Address) -> None:
         """Say something to whoever is at an address, when there is a session."""
         session = self._sessions.get(to)

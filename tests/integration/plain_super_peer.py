@@ -1,6 +1,7 @@
 """A weak peer and a super peer written from the specification alone: C{json}, C{socket}, C{zlib}, C{base64}.
 
-Nothing of the package is imported here.
+Nothing of the package is imported here; what seals is beside it, in L{tests.integration.tls_by_hand} and
+L{tests.integration.noise_by_hand}.
 """
 
 from __future__ import annotations
@@ -17,6 +18,11 @@ import time
 import zlib
 from collections.abc import Iterable
 from typing import Any, Final, Self
+
+from nacl.signing import SigningKey
+
+from tests.integration import noise_by_hand
+from tests.integration.tls_by_hand import Identity, SealedSocket
 
 LONGEST_S: Final = 20.0
 HELLO_S: Final = 2.5
@@ -67,15 +73,19 @@ class WeakPeer:
     """A weak peer: a socket with netstrings.
 
     @param port: of the super peer.
-    @param key: which it says is its own.
+    @param key: the seed of its key.
     @param listens_at: where it would take connections.
+    @param is_plain: whether the super peer seals nothing.
     """
 
-    def __init__(self, port: int, key: int, listens_at: int = 4000, **about: Any) -> None:
-        self.key = f"{key:064x}"
+    def __init__(self, port: int, key: int, listens_at: int = 4000, *, is_plain: bool = False, **about: Any) -> None:
+        identity = Identity(key.to_bytes(32, "big"))
+        self.key = identity.key
         self.heard: list[Message] = []
         self._coming: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._socket = socket.create_connection(("127.0.0.1", port))
+        if not is_plain:
+            self._socket = SealedSocket(self._socket, identity)
         self._bytes = self._socket.makefile("rb")
         threading.Thread(target=self._read, daemon=True).start()
         self.tell("thisisme", id=int(self.key[:13], 16) or key, key=self.key, port=listens_at)
@@ -144,7 +154,7 @@ class WeakPeer:
 
 
 class SuperPeer:
-    """A super peer without weak peers: a UDP socket with cookies, both those it is given and those it gives.
+    """A super peer without weak peers, in the open: a UDP socket with cookies, those it is given and those it gives.
 
     @param key: which it says is its own.
     """
@@ -226,6 +236,45 @@ class SuperPeer:
 
     def _cookie_for(self, address: Address) -> str:
         return hashlib.sha256(self._secret + repr(address).encode()).hexdigest()[:16]
+
+
+class SealedSuperPeer(SuperPeer):
+    """One that seals what it says.
+
+    @param key: the seed of its key.
+    """
+
+    def __init__(self, key: int, host: str = "127.0.0.1") -> None:
+        super().__init__(key, host)
+        signing_key = SigningKey(key.to_bytes(32, "big"))
+        self.key = bytes(signing_key.verify_key).hex()
+        self._way = noise_by_hand.SealedSocket(self.socket, signing_key, lambda question, source: None)
+
+    def tell(self, address: Address, type: str, **keys: Any) -> None:
+        """Send a message, when there is a session."""
+        self._way.send(_object(type=type, **keys), address)
+        deadline = time.monotonic() + LONGEST_S
+        while not self._way.has_session(address):
+            assert time.monotonic() < deadline, f"{address} agrees on no session"
+            self.hear("nothing but sessions", within_s=0.05)
+
+    def hear(self, *types: str, within_s: float = LONGEST_S) -> Message | None:
+        """The next message of one of some types; None if none comes in time."""
+        deadline = time.monotonic() + within_s
+        while (left_s := deadline - time.monotonic()) > 0:
+            self.socket.settimeout(left_s)
+            try:
+                data, address = self.socket.recvfrom(1 << 16)
+            except TimeoutError:
+                break
+            assert len(data) <= 1200
+            if not (said := self._way.take(data, address)):
+                continue
+            message: Message = json.loads(said)
+            self.heard.append((address, message))
+            if message["type"] in types:
+                return message
+        return None
 
 
 def _object(**keys: Any) -> bytes:

@@ -61,7 +61,7 @@ def test_readers_that_do_not_read(tmp_path: Path) -> None:
     folder = tmp_path / "shared"
     folder.mkdir()
     (folder / "big.bin").write_bytes(content)
-    with Daemons(tmp_path) as daemons, ExitStack() as stack:
+    with Daemons(tmp_path, in_the_open=True) as daemons, ExitStack() as stack:
         server = daemons.start("bazaar-node", "--role", "index_server", "--listen", "tcp:0:interface=127.0.0.1")
         via = ("--via", "index", "--index", f"tcp:127.0.0.1:{server.wait_for_port()}")
         listen = ("--listen", "tcp:0:interface=127.0.0.1")

@@ -50,7 +50,7 @@ class Besieged:
         words = ("bazaar-node", "--role", "super_peer", "--ephemeral", *listen)
         self.process = WatchedProcess(directory, *words)
         assert until(lambda: f"port {port}" in self.process.log()), self.process.log()
-        self.has, self.asks = WeakPeer(port, 1), WeakPeer(port, 2)
+        self.has, self.asks = WeakPeer(port, 1, is_plain=True), WeakPeer(port, 2, is_plain=True)
         self.neighbour = SuperPeer(100)
         self.has.list_files(SONG, OTHER)
         linked(self.neighbour, self.place)
@@ -316,7 +316,7 @@ def test_answers_everything(besieged: Besieged) -> None:
 def test_names_without_end(besieged: Besieged) -> None:
     """A weak peer that lists names without end may list its share, and its words do not keep others waiting."""
     refused = 0
-    with WeakPeer(besieged.place[1], 3) as bad:
+    with WeakPeer(besieged.place[1], 3, is_plain=True) as bad:
         mark = 0
         for part in range(MOST_A_PEER // NAMES_AT_ONCE + 20):
             files = [

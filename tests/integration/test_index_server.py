@@ -12,6 +12,7 @@ from typing import Any, Final, Self
 import pytest
 
 from tests.integration.daemons import LONGEST_S, Daemon, Daemons
+from tests.integration.tls_by_hand import Identity, SealedSocket
 from tests.integration.unread import wait_until_dialled
 from tests.postgres import Cluster, find_programs
 
@@ -23,14 +24,16 @@ LEASE_S: Final = 3.0
 class Client:
     """A peer that is a socket, and speaks JSON in netstrings.
 
-    @param key: which it says is its own; what it signs is nothing.
+    @param key: the seed of its key.
     """
 
     def __init__(self, port: int, key: int, listens_at: int = 4000) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=LONGEST_S)
+        identity = Identity(key.to_bytes(32, "big"))
+        self.key = identity.key
+        self._socket = SealedSocket(socket.create_connection(("127.0.0.1", port), timeout=LONGEST_S), identity)
         self._bytes = self._socket.makefile("rb")
         self._ids = iter(range(1, 1_000_000))
-        self.tell("thisisme", id=-1, key=f"{key:064x}", port=listens_at)
+        self.tell("thisisme", id=-1, key=self.key, port=listens_at)
         self.id: int = self.hear()["id"]
 
     def __enter__(self) -> Self:
@@ -107,10 +110,10 @@ def database() -> Iterator[str]:
         yield cluster.url
 
 
-def start(daemons: Daemons, *words: str, port: int = 0) -> tuple[Daemon, int]:
+def start(daemons: Daemons, *words: str, port: int = 0, who: tuple[str, ...] = ("--ephemeral",)) -> tuple[Daemon, int]:
     """Start an index server; where it listens."""
     listen = f"tcp:{port}:interface=127.0.0.1"
-    common = ("--role", "index_server", "--listen", listen, "--lease", f"{LEASE_S:g}", "--ephemeral")
+    common = ("--role", "index_server", "--listen", listen, "--lease", f"{LEASE_S:g}", *who)
     server = daemons.start("bazaar-node", *common, *words)
     return server, server.wait_for_port()
 
@@ -135,7 +138,7 @@ def test_by_hand(daemons: Daemons) -> None:
         assert two.found(words="anoth") == ["another song.ogg"]
         two.add("the same song.ogg")
         [source] = one.ask("findsources", digest=DIGEST)["sources"]
-        assert source == {"id": two.id, "key": f"{2:064x}", "host": "127.0.0.1", "port": 4002}
+        assert source == {"id": two.id, "key": two.key, "host": "127.0.0.1", "port": 4002}
         assert one.ask("removefile", name="a song.ogg")["type"] == "listed"
         assert two.found(words="a") == ["another song.ogg"]
 
@@ -184,7 +187,8 @@ def test_killed(daemons: Daemons, tmp_path: Path) -> None:
     folder = tmp_path / "shared"
     folder.mkdir()
     (folder / "a song.ogg").write_bytes(b"la")
-    server, port = start(daemons)
+    # With the same key as before: else nobody would take it for the same server.
+    server, port = start(daemons, who=("--name", "index"))
     daemons.start(
         "bazaar-node",
         *("--role", "sharer", "--via", "index", "--index", f"tcp:127.0.0.1:{port}", "--folder", str(folder)),
@@ -194,7 +198,7 @@ def test_killed(daemons: Daemons, tmp_path: Path) -> None:
         seconds_until(asker, ["a song.ogg"], LONGEST_S)
     server.kill()
     wait_until_dialled(port)
-    start(daemons, port=port)
+    start(daemons, port=port, who=("--name", "index"))
     with Client(port, 2) as asker:
         assert seconds_until(asker, ["a song.ogg"], 30.0) < 30.0
 

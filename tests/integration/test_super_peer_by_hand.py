@@ -17,6 +17,7 @@ from tests.integration.plain_super_peer import (
     HELLO_S,
     Address,
     Message,
+    SealedSuperPeer,
     SuperPeer,
     WeakPeer,
     gaps,
@@ -30,9 +31,15 @@ SILENCE_S: Final = 7.5
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Address]:
+def is_plain() -> bool:
+    """Whether the super peer seals nothing."""
+    return False
+
+
+@pytest.fixture
+def place(tmp_path: Path, is_plain: bool) -> Iterator[Address]:
     """A super peer; where it listens, for links and for datagrams."""
-    with Daemons(tmp_path) as daemons:
+    with Daemons(tmp_path, in_the_open=is_plain) as daemons:
         port = free_port()
         listen = ("--listen", f"tcp:{port}:interface=127.0.0.1", "--udp", f"127.0.0.1:{port}")
         super_peer = daemons.start("bazaar-node", "--role", "super_peer", "--ephemeral", *listen)
@@ -119,7 +126,7 @@ def table_of(other: SuperPeer, place: Address, tokens: set[str]) -> set[int]:
 
 def test_super_peer(place: Address) -> None:
     """A plain super peer becomes a neighbour: is told words, asks, is asked, and its hits arrive once."""
-    with SuperPeer(100) as other, WeakPeer(place[1], 1) as one:
+    with SealedSuperPeer(100) as other, WeakPeer(place[1], 1) as one:
         one.list_files(SONG)
         greeting = linked(other, place)
         assert (greeting["leaves"], greeting["port"]) == (1, place[1])
@@ -167,9 +174,10 @@ def test_super_peer(place: Address) -> None:
         other.hello(place, version=7, leaving=True)
 
 
+@pytest.mark.parametrize("is_plain", [True])
 def test_without_a_cookie(place: Address) -> None:
     """Who has not shown that it receives at its address is told no more bytes than it sent, and not heard."""
-    with SuperPeer(100) as other, WeakPeer(place[1], 1) as one:
+    with SuperPeer(100) as other, WeakPeer(place[1], 1, is_plain=True) as one:
         one.list_files(SONG)
         query = {"type": "query", "id": "0" * 32, "reach": 1, "ttl": 1, "words": "song"}
         for cookie in ({}, {"cookie": "0" * 16}):
@@ -187,7 +195,7 @@ def test_without_a_cookie(place: Address) -> None:
 @pytest.mark.slow
 def test_given_up(place: Address) -> None:
     """A neighbour that says nothing more is asked no more."""
-    with SuperPeer(100) as other:
+    with SealedSuperPeer(100) as other:
         linked(other, place)
         other.hello(place, version=7)
         other.tell(place, "table", base=0, version=7, bits=BITS, full=True)

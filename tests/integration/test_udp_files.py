@@ -269,7 +269,7 @@ def test_full_rate(tmp_path: Path) -> None:
     besieged = Besieged(tmp_path)
     process = besieged.process
     try:
-        with Daemons(tmp_path) as daemons:
+        with Daemons(tmp_path, in_the_open=True) as daemons:
             stored = daemons.run(BAZAAR, "ring", "store", "film", "--state", besieged.state)
             assert stored.returncode == 0, stored.stderr
             join = f"tcp:127.0.0.1:{besieged.where[1]}"
