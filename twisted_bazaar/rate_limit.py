@@ -69,6 +69,12 @@ class RateLimit:
             also._take(now)
         return True
 
+    def is_spent(self, now: float) -> bool:
+        """Whether none is there."""
+        if self._tokens <= 0:
+            self._fill(now)
+        return self._tokens <= 0
+
     def is_full(self, now: float) -> bool:
         """Whether none is missing."""
         if self._tokens < self._burst:

@@ -71,6 +71,7 @@ class SealedNode:
             answer=self._answer,
             count=lambda why: self.counts.update([why]),
             watch=lambda: None,
+            work=lambda: None,
         )
 
     def _answer(self, said: bytes, where: Where, key: str, most_bytes: int) -> bytes | None:
@@ -125,8 +126,10 @@ class SealedNetwork:
         """Let a node have a datagram."""
         to = self.nodes.get(datagram.to)
         if to is not None:
-            is_sealed = datagram.data[:1] == bytes((packets.SEALED.byte,)) and len(datagram.data) >= packets.SEALED.size
-            take = to.paths.sealed_received if is_sealed else to.paths.received
+            takes = {packets.SEALED: to.paths.sealed_received, packets.KNOCK: to.paths.knock_received}
+            kinds = (kind for kind in takes if datagram.data[:1] == bytes((kind.byte,)))
+            kind = next((kind for kind in kinds if len(datagram.data) >= kind.size), None)
+            take = to.paths.received if kind is None else takes[kind]
             take(datagram.data, datagram.source, self.now)
 
     def pass_time(self, seconds: float) -> None:

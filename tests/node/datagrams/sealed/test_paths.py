@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.node.datagrams.sealed import sealed_nodes
 from tests.node.datagrams.sealed.sealed_nodes import Datagram, SealedNetwork
 from twisted_bazaar.identity.keys import KeyPair
 from twisted_bazaar.node.datagrams.sealed import packets
-from twisted_bazaar.node.datagrams.sealed.paths import STRANGERS_A_SECOND
+from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.security.noise.datagram_session import GRACE_S, RENEW_S
 
 STRANGER = ("203.0.113.9", 9)
@@ -328,22 +329,46 @@ class OthersTests(PathCase):
         self.network.deliver(Datagram(data, self.ada.where, self.bob.where))
         self.assertEqual([each.data[0] for each in self.network.under_way], [packets.COOKIE.byte])
 
-    def test_strangers_are_put_off(self) -> None:
-        """However many ask without a cookie, so many are answered in a second; who then shows one gets in."""
+    def flood(self, kind: packets.Kind, hosts: int, each: int, *, with_cookie: bool) -> None:
+        """Have so many hosts say again and again, for a second, what is no news, and lose all answers."""
         self.network.is_lost = lambda datagram: True
-        self.ada.send(b"who?", self.bob, is_question=True)
+        self.ada.send(b"who?", self.bob, is_question=kind is packets.QUESTION, knows_key=kind is not packets.KNOCK)
         self.network.run()
-        [question] = self.network.carried
-        for n in range(2 * STRANGERS_A_SECOND):
-            self.network.deliver(Datagram(question.data, (f"198.51.{n // 250}.{n % 250}", 9), self.bob.where))
-        self.assertLessEqual(len(self.bob.asked), STRANGERS_A_SECOND + 1)
+        said = self.network.carried[-1].data
+        at = said.index(bytes(8)) if kind is not packets.KNOCK else 0
+        for _ in range(each):
+            self.network.now += 1 / each
+            for n in range(hosts):
+                where = (f"198.51.{n // 250}.{n % 250}", 9)
+                cookie = self.bob.paths._cookie_for(where, self.network.now) if with_cookie else bytes(8)
+                data = said if kind is packets.KNOCK else said[:at] + cookie + said[at + 8 :]
+                self.network.deliver(Datagram(data, where, self.bob.where))
+                self.network.under_way.clear()
         self.network.is_lost = lambda datagram: False
-        self.network.under_way.clear()
+
+    def test_strangers_are_put_off(self) -> None:
+        """However many ask, so many are answered in a second, with a cookie or without; somebody new gets in."""
+        for with_cookie in (False, True):
+            self.setUp()
+            self.flood(packets.QUESTION, 200, 10, with_cookie=with_cookie)
+            self.assertLessEqual(len(self.bob.asked), 500)
+            cleo = self.network.node("192.0.2.3")
+            cleo.send(b"me too", self.bob, is_question=True)
+            self.network.run()
+            self.network.pass_time(1)
+            self.assertIn(b"me too", [said for said, *_ in self.bob.asked])
+
+    def test_many_knock(self) -> None:
+        """A thousand hosts knock again and again; somebody new has a session at once, or when it has said so again."""
+        self.patch(sealed_nodes, "LIMITS", Limits())
+        self.bob.restart()
+        self.flood(packets.KNOCK, 1_000, 10, with_cookie=False)
+        self.assertGreater(self.bob.counts["unanswered"], 2_000)
         cleo = self.network.node("192.0.2.3")
-        cleo.send(b"me too", self.bob, is_question=True)
+        cleo.send(b"me too", self.bob, knows_key=False)
         self.network.run()
         self.network.pass_time(1)
-        self.assertIn(b"me too", [said for said, *_ in self.bob.asked])
+        self.assertEqual(self.bob.said_here, [b"me too"])
 
     def test_rubbish(self) -> None:
         """What is no datagram of these is counted, and costs nothing."""

@@ -71,9 +71,9 @@ KINDS: Final = {kind.byte: kind for kind in (KNOCK, COOKIE, QUESTION, ANSWER, BE
 
 
 def read(data: bytes) -> tuple[Kind, tuple[Any, ...], bytes] | None:
-    """The kind of a datagram that is no C{SEALED}, its fields and the rest; None if it is none, or cut short."""
+    """The kind of a datagram, its fields and the rest; None if it is none, cut short, or a C{SEALED} or C{KNOCK}."""
     kind = KINDS.get(data[0]) if data else None
-    if kind is None or len(data) < kind.size or kind is SEALED:
+    if kind is None or len(data) < kind.size or kind in (SEALED, KNOCK):
         return None
     return kind, kind.fields.unpack_from(data, 1), data[1 + kind.fields.size :]
 

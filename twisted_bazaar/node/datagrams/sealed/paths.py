@@ -13,9 +13,10 @@ from typing import Final
 
 from twisted_bazaar.bounded import FairTable
 from twisted_bazaar.errors import Unproven
-from twisted_bazaar.node.datagrams.cookies import Cookies, StrangersShare
+from twisted_bazaar.node.datagrams.cookies import Cookies, FewASecond, StrangersShare
 from twisted_bazaar.node.datagrams.sealed import packets
 from twisted_bazaar.node.datagrams.sealed.attempts import Attempt, Attempts
+from twisted_bazaar.node.datagrams.sealed.handshake_share import HandshakeShare
 from twisted_bazaar.node.datagrams.sealed.packets import COOKIE_BYTES, INDEX_BYTES, NONCE_BYTES, Write
 from twisted_bazaar.node.datagrams.sealed.path import Opened, Path, Where
 from twisted_bazaar.node.limits import Limits
@@ -26,8 +27,6 @@ from twisted_bazaar.values.addresses import network_of
 QUESTION: Final = b"bazaar/2 question"
 SESSION: Final = b"bazaar/2 session"
 """The prologues of the two kinds of handshake."""
-STRANGERS_A_SECOND: Final = 500
-"""So many handshakes of those that have no session are answered in a second, in all."""
 _MOST_WAITING: Final = 16
 # Questions are made so long, since their answers will be no longer.
 _QUESTION_BYTES: Final = 1_200
@@ -53,6 +52,7 @@ class SealedPaths:
         returns the answer, or None for none.
     @param count: counts a datagram that was not taken, by why.
     @param watch: is called when an answer is waited for.
+    @param work: is called before the work of a handshake.
     """
 
     def __init__(
@@ -67,7 +67,9 @@ class SealedPaths:
         answer: Callable[[bytes, Where, str, int], bytes | None],
         count: Callable[[str], None],
         watch: Callable[[], None],
+        work: Callable[[], None],
     ) -> None:
+        self._work = work
         self._handshakes = handshakes
         self._key = bytes.fromhex(key)
         self._cookies = cookies
@@ -83,9 +85,9 @@ class SealedPaths:
         self._opened: FairTable[bytes, Opened] = FairTable(2 * limits.correspondents, RENEW_S + GRACE_S)
         self._numbers: FairTable[str, int] = FairTable(limits.correspondents, RENEW_S + GRACE_S)
         self._answers = StrangersShare(limits.strangers_a_second)
-        self._handshakes_of_strangers = StrangersShare(STRANGERS_A_SECOND, groups=1)
+        self._newcomers = FewASecond()
+        self._handshake_share = HandshakeShare()
         self._receivers: dict[int, Callable[..., None]] = {
-            packets.KNOCK.byte: self._knocked,
             packets.COOKIE.byte: self._cookie_given,
             packets.QUESTION.byte: self._asked,
             packets.ANSWER.byte: self._answered,
@@ -135,7 +137,7 @@ class SealedPaths:
         return path is not None and self._is_usable(path, now)
 
     def received(self, data: bytes, where: Where, now: float) -> None:
-        """Take a datagram of any other kind than L{sealed_received} takes."""
+        """Take a datagram of any other kind than L{sealed_received} and L{knock_received} take."""
         found = packets.read(data)
         if found is None:
             self._count("rubbish")
@@ -248,6 +250,7 @@ class SealedPaths:
             self._count("unasked")
             return
         path = attempt.path
+        self._work()
         _, agreed = attempt.handshake.second(rest)
         self._attempts.end(ours)
         opened = Opened(path, theirs, DatagramSession(agreed, now), is_proven=True)
@@ -264,6 +267,7 @@ class SealedPaths:
             self._count("unasked")
             return
         path = attempt.path
+        self._work()
         said, _ = attempt.handshake.second(rest)
         self._attempts.end(nonce)
         path.cookie, path.shown_until = said[:COOKIE_BYTES], now + self._shown_s
@@ -280,29 +284,41 @@ class SealedPaths:
 
     # How one is answered.
 
-    def _knocked(self, where: Where, now: float, size: int, rest: bytes, nonce: bytes) -> None:
-        self._give_cookie(nonce, where, now)
+    def knock_received(self, data: bytes, where: Where, now: float) -> None:
+        """Take a knock, of the right length: there may be very many."""
+        if self._may_answer(where[0], now):
+            self._give_cookie(data[1 : 1 + NONCE_BYTES], where, now)
+
+    def _may_answer(self, host: str, now: float) -> bool:
+        """Whether a host that may not be there is sent one more answer; else it is counted."""
+        if self._newcomers.allow(host, now) or self._answers.allow(host, now):
+            return True
+        self._count("unanswered")
+        return False
 
     def _give_cookie(self, nonce: bytes, where: Where, now: float) -> None:
         """Say to an address what it has to show, and whose cookie that is."""
-        if self._answers.allow(where[0], now):
-            self._write(packets.COOKIE.make(nonce, self._cookie_for(where, now), self._key), where)
-        else:
-            self._count("unanswered")
+        self._write(packets.COOKIE.make(nonce, self._cookie_for(where, now), self._key), where)
 
     def _cookie_for(self, where: Where, now: float) -> bytes:
         return bytes.fromhex(self._cookies.cookie_for(*where, now))
 
     def _asked(self, where: Where, now: float, size: int, rest: bytes, nonce: bytes, cookie: bytes) -> None:
         """A question of somebody without a session."""
-        if not self._answers.allow(where[0], now):
-            self._count("unanswered")
-            return
-        is_shown = cookie != packets.NO_COOKIE and self._cookies.is_valid(cookie.hex(), *where, now)
-        if not is_shown and not self._handshakes_of_strangers.allow("", now):
+        if self._handshake_share.is_spent(where[0], now):
             self._count("put off")
-            self._write(packets.COOKIE.make(nonce, self._cookie_for(where, now), self._key), where)
             return
+        if cookie != packets.NO_COOKIE and self._cookies.is_valid(cookie.hex(), *where, now):
+            if not self._handshake_share.allow(where[0], now):
+                self._count("put off")
+                return
+        elif not self._may_answer(where[0], now):
+            return
+        elif not self._handshake_share.allow_unproven(now):
+            self._count("put off")
+            self._give_cookie(nonce, where, now)
+            return
+        self._work()
         heard = self._handshakes.hear(rest, QUESTION)
         length = int.from_bytes(heard.said[:_SIZE_BYTES], "big")
         said = heard.said[_SIZE_BYTES : _SIZE_BYTES + length]
@@ -314,12 +330,17 @@ class SealedPaths:
 
     def _begun(self, where: Where, now: float, size: int, rest: bytes, theirs: bytes, cookie: bytes) -> None:
         """Somebody begins a session."""
-        if not self._cookies.is_valid(cookie.hex(), *where, now):
-            self._give_cookie(theirs + bytes(NONCE_BYTES - INDEX_BYTES), where, now)
-            return
-        if not self.has_session(where, now) and not self._handshakes_of_strangers.allow("", now):
+        if self._handshake_share.is_spent(where[0], now):
             self._count("put off")
             return
+        if not self._cookies.is_valid(cookie.hex(), *where, now):
+            if self._may_answer(where[0], now):
+                self._give_cookie(theirs + bytes(NONCE_BYTES - INDEX_BYTES), where, now)
+            return
+        if not self._handshake_share.allow(where[0], now):
+            self._count("put off")
+            return
+        self._work()
         heard = self._handshakes.hear(rest, SESSION)
         if not self._is_later(heard, now):
             self._count("replayed")
@@ -348,7 +369,7 @@ class SealedPaths:
         opened = self._opened.get(index, now)
         if opened is None or opened.path.where != where:
             self._count("unknown session")
-            if self._answers.allow(where[0], now):
+            if self._may_answer(where[0], now):
                 self._write(packets.LOST.make(index), where)
             return
         try:

@@ -39,9 +39,8 @@ from twisted_bazaar.wire.message import Message
 _WORK_OF_HANDSHAKE: Final = 64
 _SEALED: Final = bytes((packets.SEALED.byte,))
 _LEAST_SEALED: Final = packets.SEALED.size
-_HANDSHAKES: Final = frozenset(
-    bytes((kind.byte,)) for kind in (packets.QUESTION, packets.ANSWER, packets.BEGIN, packets.READY)
-)
+_KNOCK: Final = bytes((packets.KNOCK.byte,))
+_LEAST_KNOCK: Final = packets.KNOCK.size
 
 
 def _read_nothing(said: bytes) -> Message:
@@ -99,6 +98,7 @@ class SealedDatagrams(DatagramSocket):
             answer=self._answer,
             count=self._count,
             watch=self._watch,
+            work=self._work,
         )
 
     # What the node calls.
@@ -152,9 +152,7 @@ class SealedDatagrams(DatagramSocket):
             return
         kind, size = data[:1], len(data)
         reading = self._reading
-        reading.left -= _WORK_OF_HANDSHAKE if kind in _HANDSHAKES else 1
-        if reading.left <= 0:
-            reading.read_later(self.transport)
+        reading.left -= 1
         if size > self._most_read_bytes:
             self.counts["oversize"] += 1
             return
@@ -162,8 +160,12 @@ class SealedDatagrams(DatagramSocket):
             where = (plain_host(where[0]), where[1])
         if kind == _SEALED and size >= _LEAST_SEALED:
             self._paths.sealed_received(data, where, self._seconds())
+        elif kind == _KNOCK and size >= _LEAST_KNOCK:
+            self._paths.knock_received(data, where, self._seconds())
         else:
             self._paths.received(data, where, self._seconds())
+        if reading.left <= 0:
+            reading.read_later(self.transport)
 
     # What paths call.
 
@@ -177,6 +179,9 @@ class SealedDatagrams(DatagramSocket):
 
     def _count(self, why: str) -> None:
         self.counts[why] += 1
+
+    def _work(self) -> None:
+        self._reading.left -= _WORK_OF_HANDSHAKE
 
     def _take(self, said: bytes, path: Path) -> None:
         """Hand up what was said in a session."""
