@@ -66,6 +66,16 @@ BUGS: Final[Mapping[int, Sequence[Bug]]] = {
             (f"{_SEALED}protocol.py", "if not message.is_question:", "if False:"),
         ),
         bug(
+            "somebody new after all that come again",
+            "node/datagrams/sealed/test_handshake_share.py",
+            (f"{_SEALED}handshake_share.py", "if not self._first.allow(now):", "if not self._more.allow(now):"),
+        ),
+        bug(
+            "answers to many that leave none to somebody new",
+            f"{_PATHS}test_many_knock",
+            (f"{_SEALED}paths.py", "if self._newcomers.allow(host, now) or self._answers", "if self._answers"),
+        ),
+        bug(
             "a sender believed that says it is another",
             "node/datagrams/sealed/test_protocol.py",
             (f"{_SEALED}protocol.py", "if key is None or not message.is_from(key):", "if key is None:"),

@@ -137,8 +137,7 @@ class DatagramSocket(DatagramProtocol):
         own_socket = getattr(self._listening, "socket", None)
         if own_socket is not None:
             self._send_to = own_socket.sendto
-            if self.streams is not None:
-                own_socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _KEPT_BYTES)
+            own_socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _KEPT_BYTES)
         self.port = bound.port
         self._is_open = True
         self._is_v6 = ":" in bound.host
