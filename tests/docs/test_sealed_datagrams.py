@@ -8,7 +8,8 @@ from tests.docs.pages import SPECIFICATION, blocks, section, table_with
 from twisted_bazaar.files.window.segment import MOST_OVERHEAD_BYTES
 from twisted_bazaar.files.window.settings import DEFAULT_MSS
 from twisted_bazaar.identity.keys import KeyPair
-from twisted_bazaar.node.datagrams.sealed import packets, paths
+from twisted_bazaar.node.datagrams import cookies
+from twisted_bazaar.node.datagrams.sealed import handshake_share, packets, paths
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.security.noise import datagram_session
 from twisted_bazaar.security.noise.agreement_key import AgreementKey, agreement_key_of
@@ -76,7 +77,11 @@ class SealedDatagramsPageTests(SynchronousTestCase):
         told = [row["Limit"] for row in table_with(section(PAGE, "Limits"), "What", "Limit")]
         segment_bytes = DEFAULT_MSS + MOST_OVERHEAD_BYTES + packets.SEALED.size
         times = f"{datagram_session.RENEW_S:g}, {datagram_session.GRACE_S:g}"
-        limits = (Limits().datagram_bytes, segment_bytes, paths.STRANGERS_A_SECOND, WINDOW, times)
+        share = handshake_share
+        known = share.FIRST_A_SECOND + share.MORE_A_SECOND
+        handshakes = f"{known + share.UNPROVEN_A_SECOND}, {share.UNPROVEN_A_SECOND}, {share.OF_HOST_A_SECOND}"
+        answers = f"{Limits().strangers_a_second:g}, {cookies.FEW}"
+        limits = (Limits().datagram_bytes, segment_bytes, handshakes, answers, WINDOW, times)
         self.assertEqual(told, [str(limit) for limit in limits])
 
     def test_vectors(self) -> None:

@@ -29,7 +29,8 @@ ENDING_BYTES: Final = ROOM_BYTES + 1
 
 _GROUPS: Final = 128
 _PLACES: Final = 4_096
-_FEW: Final = 4
+FEW: Final = 4
+"""So many answers in a second each host surely gets, whoever else asks."""
 _SEED_BITS: Final = 0xFFFFFFFF
 _PAD_BYTES: Final = len(f',"{PAD_KEY}":""')
 
@@ -139,7 +140,7 @@ class FewASecond:
         if second != self._second:
             self._second, self._came = second, bytearray(_PLACES)
         place = crc32(host.encode(), second & _SEED_BITS) % _PLACES
-        if self._came[place] >= _FEW:
+        if self._came[place] >= FEW:
             return False
         self._came[place] += 1
         return True
