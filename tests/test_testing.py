@@ -124,7 +124,7 @@ class FakeNodeTests(SynchronousTestCase):
     def test_deliver_datagram(self) -> None:
         """A datagram is handed to the method that claims its class, with where it came from."""
         role, heard, address = Role(), list[tuple[Any, Address]](), Address("10.0.0.5", 1)
-        role.datagrams = {Ping: lambda message, whence: heard.append((message, whence))}
+        role.datagrams = {Ping: lambda message, whence, key: heard.append((message, whence))}
         deliver_datagram(role, Ping(), address)
         self.assertEqual(heard, [(Ping(), address)])
 
@@ -205,7 +205,7 @@ class SimulatedNetworkTests(SynchronousTestCase):
         """Nodes that take datagrams do so at the port of their links, and what they send is kept."""
         heard: list[Any] = []
         role = Role()
-        role.datagrams = {Ping: lambda message, whence: heard.append((message, whence))}
+        role.datagrams = {Ping: lambda message, whence, key: heard.append((message, whence))}
         one, other = self.network.add_node(udp=True, port=9005), self.network.add_node(role, udp=True)
         self.assertEqual(self.network.where_datagrams(one), Address(*self.network.where(one)))
         self.assertEqual((one.udp_port, other.udp_port, self.network.add_node().udp_port), (9005, 9001, 0))

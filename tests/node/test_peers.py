@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests import examples
 from twisted_bazaar.errors import AlreadyLinked, NoSlots, PeerError, ReachedItself
 from twisted_bazaar.identity.keys import KeyPair
-from twisted_bazaar.node.control import ThisIsMe
+from twisted_bazaar.node.control import PROTOCOL_VERSION, ThisIsMe
 from twisted_bazaar.node.limits import Limits
 from twisted_bazaar.node.link_table import LinkTable
 from twisted_bazaar.node.links.link import Link
@@ -72,7 +72,13 @@ class AdmissionTests(PeersTestCase):
     """Who may be linked."""
 
     def refusal(
-        self, other: Peer, *, dialled: bool = False, named: bool = False, version: int = 1, seen: str = "192.0.2.7"
+        self,
+        other: Peer,
+        *,
+        dialled: bool = False,
+        named: bool = False,
+        version: int = PROTOCOL_VERSION,
+        seen: str = "192.0.2.7",
     ) -> type[PeerError] | None:
         """Why a node that greets node 1 may not be linked."""
         link = self.link(other, dialled=dialled)
@@ -118,7 +124,7 @@ class AdmissionTests(PeersTestCase):
         self.linked(peer(2), dialled=False)
         self.assertEqual(
             [
-                self.refusal(peer(3), version=2),
+                self.refusal(peer(3), version=1),
                 self.refusal(peer(3, OWN_KEY)),
                 self.refusal(peer(1, GREATER_KEY)),
                 self.refusal(peer(2, GREATER_KEY)),
@@ -159,7 +165,7 @@ class FairnessTests(PeersTestCase):
     def loser(self, id: int, host: str, *, dialled: bool = False) -> Link | None:
         """Who has to go for a newcomer from a host."""
         other = self.from_host(id, host)
-        return self.peers.admit(self.link(other, dialled=dialled), other, 1, own_id=1, seen_host=host)
+        return self.peers.admit(self.link(other, dialled=dialled), other, PROTOCOL_VERSION, own_id=1, seen_host=host)
 
     def test_youngest_goes(self) -> None:
         """The youngest from where most come from goes for a newcomer from where fewer do."""

@@ -207,7 +207,7 @@ ATTACKS: Final = [
         ("knocks", _knocks, 1_000, False, AS_FAST_AS_IT_CAN, "ask for cookies, as fast as they can"),
         # More of these, 1,200 bytes each, are lost in front of the process, whoever sends them.
         ("questions", _questions, 1_000, False, 15_000, "ask without a cookie, 15,000 times a second"),
-        ("cookied-questions", _questions, 64, True, AS_FAST_AS_IT_CAN, "with cookies ask, as fast as they can"),
+        ("cookies-asks", _questions, 64, True, AS_FAST_AS_IT_CAN, "with cookies ask, as fast as they can"),
         ("beginnings", _beginnings, 64, True, AS_FAST_AS_IT_CAN, "with cookies begin sessions, as fast as they can"),
     )
 ]

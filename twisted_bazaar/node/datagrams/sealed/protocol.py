@@ -164,7 +164,7 @@ class SealedDatagrams(DatagramSocket):
             self._paths.knock_received(data, where, self._seconds())
         else:
             self._paths.received(data, where, self._seconds())
-        if reading.left <= 0:
+        if reading.left <= 0 and self._is_open:
             reading.read_later(self.transport)
 
     # What paths call.
