@@ -193,7 +193,7 @@ class RingRunTests(SynchronousTestCase):
         self.assertEqual((phase.asked, phase.failed, phase.unended, phase.left), (2, 1, 1, 1))
 
     def test_other_bytes(self) -> None:
-        """What keeps the ring right is counted by itself: lookups add little to it, but for the first words to somebody."""
+        """What keeps the ring right is counted by itself: lookups add little but the first words to somebody."""
         scenario = SMALL.evolve(dead=0.0, values=0, for_="60s", mode="safety")
         few, many = (RingRun(scenario.evolve(lookups=lookups)).run().phase("calm") for lookups in (0, 200))
         self.assertLess(abs(few.bytes_a_second - many.bytes_a_second), few.bytes_a_second / 4)
