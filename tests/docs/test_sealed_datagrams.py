@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.docs.pages import SPECIFICATION, blocks, section, table_with
+from tests.node.datagrams.sealed.sealed_nodes import SealedNetwork
 from twisted_bazaar.files.window.segment import MOST_OVERHEAD_BYTES
 from twisted_bazaar.files.window.settings import DEFAULT_MSS
 from twisted_bazaar.identity.keys import KeyPair
@@ -16,6 +17,7 @@ from twisted_bazaar.security.noise.agreement_key import AgreementKey, agreement_
 from twisted_bazaar.security.noise.handshake import Initiator, Responder
 from twisted_bazaar.security.noise.replay_window import WINDOW
 
+NAMES = ("KNOCK", "COOKIE", "QUESTION", "ANSWER", "BEGIN", "READY", "SEALED", "LOST")
 PAGE = SPECIFICATION["sealed-datagrams.md"]
 ADA, BOB = (KeyPair.from_seed(bytes(range(n, n + 32))) for n in (0, 32))
 NONCE, COOKIE = bytes(range(8)), b"c" * 8
@@ -88,6 +90,46 @@ class SealedDatagramsPageTests(SynchronousTestCase):
         """The vectors are what the code writes."""
         [text] = blocks(section(PAGE, "Vectors"), "text")
         self.assertEqual(text.strip(), printed())
+
+    def test_dialogue(self) -> None:
+        """The dialogue is what two nodes say to each other."""
+        [text] = blocks(section(PAGE, "Dialogue"), "text")
+        self.assertEqual(text.strip(), dialogue())
+
+
+def dialogue() -> str:
+    """The dialogue as it stands on the page."""
+    network = SealedNetwork()
+    ada, bob = network.node("192.0.2.1"), network.node("192.0.2.2")
+    bob.answers = lambda said: b'{"type":"here"}'
+    kinds = {getattr(packets, name).byte: name for name in NAMES}
+    lines, seen = [], 0
+
+    def note(*says: str) -> None:
+        nonlocal seen
+        network.run()
+        said = iter(says)
+        for each in network.carried[seen:]:
+            name = kinds[each.data[0]]
+            what = next(said) if name in ("QUESTION", "ANSWER", "SEALED") else ""
+            who = "Ada -> Bob" if each.source == ada.where else "Bob -> Ada"
+            lines.append(f"{who}  {len(each.data):5,}  {name:8}  {what}".rstrip())
+        seen = len(network.carried)
+        lines.append("")
+
+    question, answer, hello = '{"type":"where","id":1}', '{"type":"here"}', '{"type":"hello"}'
+    ada.send(question.encode(), bob, is_question=True, knows_key=False)
+    note(question, answer)
+    ada.send(hello.encode(), bob)
+    note(hello)
+    bob.send(hello.encode(), ada)
+    note(hello)
+    bob.restart()
+    ada.send(hello.encode(), bob)
+    note(hello, "nothing")
+    ada.send(hello.encode(), bob)
+    note(hello)
+    return "\n".join(lines).strip()
 
 
 def printed() -> str:
