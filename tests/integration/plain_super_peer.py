@@ -206,20 +206,23 @@ class SuperPeer:
                 data, address = self.socket.recvfrom(1 << 16)
             except TimeoutError:
                 break
-            message: Message = json.loads(data)
             assert len(data) <= 1200
-            if self._is_about_cookies(message, address):
-                if message["type"] in types:
-                    return message
-                continue
-            shown = message.pop("cookie", None)
-            if shown != self._cookie_for(address):
-                self.write(_object(type="stale", **({} if shown is None else {"was": shown})), address)
-                continue
-            self.heard.append((address, message))
-            if message["type"] in types:
+            message = self._take(data, address)
+            if message is not None and message["type"] in types:
                 return message
         return None
+
+    def _take(self, data: bytes, address: Address) -> Message | None:
+        """What a datagram says, if it is to be heard."""
+        message: Message = json.loads(data)
+        if self._is_about_cookies(message, address):
+            return message
+        shown = message.pop("cookie", None)
+        if shown != self._cookie_for(address):
+            self.write(_object(type="stale", **({} if shown is None else {"was": shown})), address)
+            return None
+        self.heard.append((address, message))
+        return message
 
     def _is_about_cookies(self, message: Message, address: Address) -> bool:
         match message["type"]:
@@ -258,23 +261,12 @@ class SealedSuperPeer(SuperPeer):
             assert time.monotonic() < deadline, f"{address} agrees on no session"
             self.hear("nothing but sessions", within_s=0.05)
 
-    def hear(self, *types: str, within_s: float = LONGEST_S) -> Message | None:
-        """The next message of one of some types; None if none comes in time."""
-        deadline = time.monotonic() + within_s
-        while (left_s := deadline - time.monotonic()) > 0:
-            self.socket.settimeout(left_s)
-            try:
-                data, address = self.socket.recvfrom(1 << 16)
-            except TimeoutError:
-                break
-            assert len(data) <= 1200
-            if not (said := self._way.take(data, address)):
-                continue
-            message: Message = json.loads(said)
-            self.heard.append((address, message))
-            if message["type"] in types:
-                return message
-        return None
+    def _take(self, data: bytes, address: Address) -> Message | None:
+        if not (said := self._way.take(data, address)):
+            return None
+        message: Message = json.loads(said)
+        self.heard.append((address, message))
+        return message
 
 
 def _object(**keys: Any) -> bytes:

@@ -7,9 +7,8 @@ import hashlib
 import itertools
 import secrets
 import socket
-import time
 from collections.abc import Callable
-from contextlib import ExitStack, closing, suppress
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -19,7 +18,8 @@ from tests.attack.attack import Attack
 from tests.attack.crowd import ONE_HOST, hosts
 from tests.attack.honest import RingAsker, ring_card, ring_join
 from tests.attack.siege import Scene, Tally, siege
-from tests.attack.stage import LOOPBACK, Stage
+from tests.attack.sprayer import Sprayer
+from tests.attack.stage import Stage
 from tests.attack.verdict import Bounds
 from tests.attack.victims import RING as SEALED_RING
 from tests.attack.victims import SUPER_PEER as SEALED_SUPER_PEER
@@ -28,66 +28,9 @@ from tests.integration.plain_ring_node import PART, Entry
 
 # These attackers seal nothing, so neither do their victims.
 RING, SUPER_PEER = in_the_open(SEALED_RING), in_the_open(SEALED_SUPER_PEER)
+# More than a process can read are lost in front of it, whoever sends them; this is about what it does with them.
 _A_SECOND: Final = 5000
-_BATCH: Final = 50
 Make = Callable[[int], dict[str, Any] | bytes]
-
-
-class Sprayer:
-    """Sends 5,000 datagrams a second, from one socket of each host in turn.
-
-    More than a process can read are lost in front of it, whoever sends them; this is about what it does with them.
-
-    @param port: where to.
-    @param make: makes one, from its number.
-    @param places: the hosts.
-    @param has_cookie: whether each of them first gets a cookie, and shows it.
-    """
-
-    def __init__(
-        self,
-        port: int,
-        make: Callable[[int], dict[str, Any] | bytes],
-        places: list[str],
-        tally: Tally,
-        *,
-        has_cookie: bool,
-    ) -> None:
-        self._port = port
-        self._make = make
-        self._places = places
-        self._tally = tally
-        self._has_cookie = has_cookie
-
-    def __call__(self, deadline: float) -> None:
-        """Do it until then."""
-        with ExitStack() as stack:
-            sockets = []
-            for place in self._places:
-                datagrams = stack.enter_context(closing(socket.socket(type=socket.SOCK_DGRAM)))
-                datagrams.bind((place, 0))
-                datagrams.connect((LOOPBACK, self._port))
-                cookie = {"cookie": _cookie(datagrams)} if self._has_cookie else {}
-                datagrams.setblocking(False)
-                sockets.append((datagrams, cookie))
-            Tally.add(self._tally.connections, len(sockets))
-            sources = itertools.cycle(sockets)
-            numbers = itertools.count()
-            began, sent = time.monotonic(), 0
-            while time.monotonic() < deadline:
-                size = 0
-                for _ in range(_BATCH):
-                    datagrams, cookie = next(sources)
-                    made = self._make(next(numbers))
-                    data = made if isinstance(made, bytes) else msgspec.json.encode({**made, **cookie})
-                    with suppress(OSError):
-                        size += datagrams.send(data)
-                    with suppress(OSError):
-                        datagrams.recv(1 << 16)
-                sent += _BATCH
-                time.sleep(max(0.0, began + sent / _A_SECOND - time.monotonic()))
-                Tally.add(self._tally.sent_bytes, size)
-                Tally.add(self._tally.requests, _BATCH)
 
 
 def _cookie(datagrams: socket.socket) -> str:
@@ -110,7 +53,16 @@ def spray(kind: Kind, make: Make, places: list[str], *, has_cookie: bool = False
         victim, tally = kind.start(stage), Tally()
         port = victim.datagram_port
         ask: Callable[[], None] = RingAsker(port) if kind is RING else kind.client(victim)
-        sprayer = Sprayer(port, make, places, tally, has_cookie=has_cookie)
+        numbers = itertools.count()
+
+        def meet(datagrams: socket.socket) -> dict[str, str]:
+            return {"cookie": _cookie(datagrams)} if has_cookie else {}
+
+        def make_next(cookie: dict[str, str]) -> bytes:
+            made = make(next(numbers))
+            return made if isinstance(made, bytes) else msgspec.json.encode({**made, **cookie})
+
+        sprayer = Sprayer(port, places, tally, meet, make_next, _A_SECOND)
         return Scene(victim=victim, ask=ask, pause_s=0.05, assaults=[sprayer], tally=tally)
 
     return set_up

@@ -9,7 +9,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, suppress
+from contextlib import closing, suppress
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -19,6 +19,7 @@ from tests.attack.attack import Attack
 from tests.attack.crowd import hosts
 from tests.attack.honest import ring_card
 from tests.attack.siege import NotAnswered, Scene, Tally, siege
+from tests.attack.sprayer import AS_FAST_AS_IT_CAN, Sprayer
 from tests.attack.stage import LOOPBACK, Stage
 from tests.attack.verdict import Bounds
 from tests.attack.victims import RING
@@ -26,8 +27,6 @@ from tests.integration.noise_by_hand import ANSWER, BEGIN, COOKIE, KNOCK, NO_COO
 
 _AGAIN_S: Final = 0.5
 _PATIENCE_S: Final = 5.0
-_BATCH: Final = 50
-AS_FAST_AS_IT_CAN: Final = float("inf")
 Make = Callable[[bytes], bytes]
 """Makes a datagram, from the cookie of the address that it goes from."""
 
@@ -89,61 +88,6 @@ def _join(key: SigningKey) -> bytes:
     return json.dumps({**asked, "origin": card}).encode()
 
 
-class SealedSprayer:
-    """Sends datagrams, from one socket of each host in turn.
-
-    @param make: makes what makes them, from the key of the victim.
-    @param a_second: how many; L{AS_FAST_AS_IT_CAN} for no limit.
-    """
-
-    def __init__(
-        self,
-        port: int,
-        make: Callable[[bytes], Make],
-        places: list[str],
-        tally: Tally,
-        *,
-        has_cookie: bool,
-        a_second: float,
-    ) -> None:
-        self._a_second = a_second
-        self._port = port
-        self._make = make
-        self._places = places
-        self._tally = tally
-        self._has_cookie = has_cookie
-
-    def __call__(self, deadline: float) -> None:
-        """Do it until then."""
-        with ExitStack() as stack:
-            sources: list[tuple[socket.socket, bytes]] = []
-            key = b""
-            for place in self._places:
-                datagrams = stack.enter_context(closing(socket.socket(type=socket.SOCK_DGRAM)))
-                datagrams.bind((place, 0))
-                datagrams.connect((LOOPBACK, self._port))
-                cookie = NO_COOKIE
-                if self._has_cookie or not key:
-                    cookie, key = knock(datagrams)
-                datagrams.setblocking(False)
-                sources.append((datagrams, cookie))
-            Tally.add(self._tally.connections, len(sources))
-            make, each = self._make(key), itertools.cycle(sources)
-            began, sent = time.monotonic(), 0
-            while time.monotonic() < deadline:
-                size = 0
-                for datagrams, cookie in itertools.islice(each, _BATCH):
-                    with suppress(OSError):
-                        size += datagrams.send(make(cookie))
-                    with suppress(OSError):
-                        datagrams.recv(1 << 16)
-                sent += _BATCH
-                if (early_s := began + sent / self._a_second - time.monotonic()) > 0:
-                    time.sleep(early_s)
-                Tally.add(self._tally.sent_bytes, size)
-                Tally.add(self._tally.requests, _BATCH)
-
-
 def _knocks(key: bytes) -> Make:
     return lambda cookie: KNOCK + os.urandom(8) + bytes(55)
 
@@ -189,7 +133,16 @@ def spray(
     def set_up(stage: Stage) -> Scene:
         victim, tally = RING.start(stage), Tally()
         port = victim.datagram_port
-        sprayer = SealedSprayer(port, make, places, tally, has_cookie=has_cookie, a_second=a_second)
+        makers: dict[bytes, Make] = {}
+
+        def meet(datagrams: socket.socket) -> tuple[Make, bytes]:
+            if has_cookie or not makers:
+                cookie, key = knock(datagrams)
+                makers[key] = makers.get(key) or make(key)
+            [maker] = makers.values()
+            return maker, cookie if has_cookie else NO_COOKIE
+
+        sprayer = Sprayer(port, places, tally, meet, lambda met: met[0](met[1]), a_second)
         return Scene(victim=victim, ask=Stranger(port), pause_s=0.05, assaults=[sprayer], tally=tally)
 
     return set_up
