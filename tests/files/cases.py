@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -34,7 +34,13 @@ MIB = 1 << 20
 
 def file_of(size: int, seed: int = 7) -> bytes:
     """Some content, different in each chunk."""
-    return random.Random(seed).randbytes(size)
+    return b"".join(pieces_of(size, seed))
+
+
+def pieces_of(size: int, seed: int = 7) -> Iterator[bytes]:
+    """The same piece by piece, where all of it would take much memory."""
+    rng = random.Random(seed)
+    return (rng.randbytes(min(MIB, size - at)) for at in range(0, size, MIB))
 
 
 class Sharing(Role):

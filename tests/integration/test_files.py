@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import pty
-import random
 import re
 import signal
 import subprocess
@@ -18,6 +17,7 @@ from typing import Any, Final
 
 import pytest
 
+from tests.files.cases import pieces_of
 from tests.integration.daemons import BAZAAR, LONGEST_S, TWISTD, Daemon, Daemons, until
 from twisted_bazaar.cli.control.client import RunningNode
 
@@ -103,7 +103,7 @@ def place(tmp_path: Path) -> Iterator[Neighbourhood]:
 
 def file_of(size: int, seed: int = 1) -> bytes:
     """Some content, different in each chunk."""
-    return random.Random(seed).randbytes(size)
+    return b"".join(pieces_of(size, seed))
 
 
 def digest_of(content: bytes) -> str:

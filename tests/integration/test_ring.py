@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import pytest
 
+from tests.files.cases import pieces_of
 from tests.integration.daemons import BAZAAR, Daemon, Daemons, free_port, until
 from tests.integration.test_files import MIB, file_of
 from twisted_bazaar.cli.control.client import NotThere, RunningNode
@@ -104,6 +105,17 @@ class Circle:
         self.command(at, "store", str(path))
         path.unlink()
 
+    def store_large(self, at: str, size: int, name: str = "paper") -> bytes:
+        """Have a file stored of which this process never holds much; returns its digest."""
+        path, digest = self.directory / name, hashlib.sha256()
+        with path.open("wb") as file:
+            for piece in pieces_of(size):
+                file.write(piece)
+                digest.update(piece)
+        self.command(at, "store", str(path))
+        path.unlink()
+        return digest.digest()
+
     def fetched(self, at: str, name: str = "paper") -> bytes:
         """Request a file at a node; its content."""
         folder = self.directory / f"fetched-{len(list(self.directory.iterdir()))}"
@@ -133,6 +145,12 @@ class Circle:
             each.send_signal(signal.SIGKILL)
         for each in dying:
             each.wait()
+
+
+def digest_of(path: Path) -> bytes:
+    """The digest of a file that is too large to be held beside others."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 @pytest.fixture
@@ -240,8 +258,7 @@ def test_deleted(circle: Circle) -> None:
 def test_killed_while_fetching(circle: Circle) -> None:
     """One that is killed while it fetches leaves nothing by the name of the file; fetched again it is whole."""
     circle.begin(*NAMES[:5], words=("--replicas", "1"))
-    content = file_of(64 * MIB)
-    circle.store("one", content)
+    digest = circle.store_large("one", 64 * MIB)
     fetcher = next(name for name in circle.running if name not in ("one", *circle.keepers()))
     folder = circle.directory / "downloads"
     folder.mkdir()
@@ -250,22 +267,19 @@ def test_killed_while_fetching(circle: Circle) -> None:
     until(lambda: sum(path.stat().st_size for path in folder.iterdir() if path.exists()) or asking.has_ended)
     circle.kill(fetcher)
     asking.wait()
-    assert not (folder / "paper").exists() or (folder / "paper").read_bytes() == content
+    assert not (folder / "paper").exists() or digest_of(folder / "paper") == digest
     circle.start(fetcher, "one" if fetcher != "one" else "two", "--replicas", "1")
     circle.until_round()
     circle.command(fetcher, "request", "paper", "-o", str(folder))
     assert [path.name for path in folder.iterdir()] == ["paper"]
-    assert (folder / "paper").read_bytes() == content
+    assert digest_of(folder / "paper") == digest
 
 
 @pytest.mark.slow
 def test_interrupted_while_fetching(circle: Circle) -> None:
     """Ctrl-C in the middle of a request says how much is kept; the same command goes on from there."""
     circle.begin("one", "two", "three", words=("--replicas", "0"))
-    content = file_of(96 * MIB)
-    digest = hashlib.sha256(content).digest()
-    circle.store("one", content)
-    del content
+    digest = circle.store_large("one", 96 * MIB)
     [keeper] = until(circle.keepers)
     fetcher = next(name for name in circle.running if name not in ("one", keeper))
     folder = circle.directory / "downloads"
@@ -286,8 +300,7 @@ def test_interrupted_while_fetching(circle: Circle) -> None:
     circle.running[keeper].send_signal(signal.SIGCONT)
     [row] = circle.command(fetcher, "request", "paper", "-o", str(folder))
     assert [path.name for path in folder.iterdir()] == ["paper"]
-    with (folder / "paper").open("rb") as fetched:
-        assert hashlib.file_digest(fetched, "sha256").digest() == digest
+    assert digest_of(folder / "paper") == digest
     # What was kept has not come again.
     assert sum(row["sources"].values()) <= (96 - float(kept[1]) + 1) * MIB, row
 
