@@ -70,7 +70,7 @@ class SealedDatagrams(DatagramSocket):
     @param key: its public key.
     """
 
-    sealing_bytes = packets.SEALED.size
+    sealing_bytes: int = packets.SEALED.size
 
     def __init__(
         self,
