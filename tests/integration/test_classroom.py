@@ -53,6 +53,18 @@ def test_lesson(tmp_path: Path) -> None:
         assert lesson.wait() == 1
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("last", "status"), [("8 request 2012", 0), ("8 request 2013", 1)])
+def test_lesson_from_a_file(tmp_path: Path, last: str, status: int) -> None:
+    """The last line of a file is done before all peers end; what a peer could not do is in the status."""
+    with Daemons(tmp_path) as daemons, closing(_Ended(Lesson(tmp_path, daemons))) as ended:
+        for line in ("wait", "3 store 2012", "wait 5", last):
+            ended.lesson.say(line)
+        ended.lesson.hang_up()
+        assert ended.lesson.wait() == status
+        assert (tmp_path / "room/8/received_file_2012_8.txt").exists() == (status == 0)
+
+
 class _Ended:
     """Ends a window."""
 

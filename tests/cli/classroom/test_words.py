@@ -41,6 +41,11 @@ class NotedRoom:
         if place == 99:
             raise UsageError("peer 99 is there already")
 
+    async def finish(self) -> None:
+        self.done.append(("finish",))
+        if ("type", 8, "request 7") in self.done:
+            raise UsageError("not all was done that was typed at peer 8")
+
     async def look(self) -> None:
         self.done.append(("look",))
 
@@ -100,6 +105,16 @@ class WordTests(SynchronousTestCase):
             ],
         )
         self.assertEqual(self.said, ["peer 3 is dead; it has told nobody"])
+
+    def test_end_of_a_file(self) -> None:
+        """At the end of a file all peers do first what was typed at them; one that could not is in the status."""
+        self.assertEqual(self.tell(self.words(strict=True), "8 request 2012", None), 0)
+        self.assertEqual(self.room.done, [("type", 8, "request 2012"), ("finish",)])
+        self.assertEqual(self.tell(self.words(strict=True), "8 request 7", None), 1)
+        self.assertEqual(self.said, ["not all was done that was typed at peer 8"])
+        self.room.done.clear()
+        self.assertEqual(self.tell(self.words(), "8 request 2012", None), 0)
+        self.assertEqual(self.room.done, [("type", 8, "request 2012")])
 
     def test_join_takes_long(self) -> None:
         """Before a terminal other words can be typed while a peer joins; a pipe waits for it. What fails is said."""

@@ -39,6 +39,7 @@ class PeerProcess:
     @param extra: more words for its command line.
     @ivar joined: fires when it is on the ring.
     @ivar ended: fires when its process is gone.
+    @ivar status: its exit status then; None before.
     @ivar endpoint: where others join by it; empty as long as it does not listen.
     @raise UserError: the system starts no process.
     """
@@ -57,6 +58,7 @@ class PeerProcess:
         self.room = room
         self.joined: Deferred[None] = Deferred()
         self.ended: Deferred[None] = Deferred()
+        self.status: int | None = None
         self.endpoint: str = ""
         self._port = 0
         self._reactor = reactor
@@ -100,6 +102,14 @@ class PeerProcess:
         with contextlib.suppress(OSError, ValueError):
             stdin.write(f"{line}\n")
             stdin.flush()
+
+    def finish(self) -> None:
+        """Have it do what was typed, and then leave politely."""
+        self._enter(PeerState.LEAVING)
+        stdin = self._process.stdin
+        assert stdin is not None, "it is a pipe"
+        with contextlib.suppress(OSError):
+            stdin.close()
 
     def leave(self) -> None:
         """Have it leave politely."""
@@ -153,6 +163,7 @@ class PeerProcess:
             self._say(line)
 
     def _on_end(self, status: int) -> None:
+        self.status = status
         if not self.is_gone:
             # With a goodbye or without one: it may have died by a word at its prompt.
             self._enter(PeerState.LEFT if self._state is PeerState.LEAVING else PeerState.DEAD)

@@ -26,6 +26,8 @@ _JOIN_S: Final = 70.0
 _TELL_AFTER_S: Final = 3.0
 _TELL_EVERY_S: Final = 15.0
 _LEAVE_S: Final = 30.0
+# A request waits for a ring that closes over a death, and then for its file.
+_FINISH_S: Final = 180.0
 # Death is noticed after seven pings, of seven seconds each; and then others have to hear of it.
 _WHOLE_S: Final = 120
 # Who has gone, and is named by nobody any more, is shown for so long.
@@ -51,6 +53,8 @@ class Room:
         self._say = say
         self._ring = Ring(CLASSROOM_BITS)
         self._peers: dict[int, PeerProcess] = {}
+        # Those at which something was typed, the last one last.
+        self._typed_at: dict[int, None] = {}
         self.has_pings = False
         self._is_opened = self._is_closed = False
 
@@ -141,7 +145,25 @@ class Room:
             lines = (f"file {name}, made at peer {place}, line {number:04}\n" for number in range(_FILE_LINES))
             file.write_text("".join(lines), encoding="ascii")
             self._say(f"{file} is made, {_FILE_LINES:,} lines")
+        self._typed_at.pop(place, None)
+        self._typed_at[place] = None
         peer.type(line)
+
+    async def finish(self) -> None:
+        """Wait until all have done what was typed at them, the last one first: it may need the others for it.
+
+        @raise BazaarError: one of them could not do it, which it has said, or takes too long.
+        """
+        failed = list[str]()
+        for place in reversed(self._typed_at):
+            peer = self._peers[place]
+            if not peer.is_gone:
+                peer.finish()
+                await fires_within(peer.ended, _FINISH_S, self._reactor)
+                if peer.status != 0:
+                    failed.append(str(place))
+        if failed:
+            raise BazaarError(f"not all was done that was typed at peer {', '.join(failed)}")
 
     def at(self, place: int) -> PeerProcess:
         """The peer at a place.

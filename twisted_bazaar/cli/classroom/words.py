@@ -74,6 +74,16 @@ class RoomPrompt(Interpreter):
             self._say(str(error))
         return None
 
+    async def run_end(self) -> int | None:
+        """There are no more lines: all peers end, in a pipe when they have done what was typed at them."""
+        if self._is_strict:
+            try:
+                await self._room.finish()
+            except BazaarError as error:
+                self.status = ExitStatus.NO
+                self._say(str(error))
+        return await super().run_end()
+
     def completions(self) -> list[str]:
         """The beginnings of all lines that can be typed."""
         return [line for line in super().completions() if not line.startswith(_AT_A_PEER)]
