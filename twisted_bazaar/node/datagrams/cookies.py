@@ -30,7 +30,7 @@ ENDING_BYTES: Final = ROOM_BYTES + 1
 _GROUPS: Final = 128
 _PLACES: Final = 4_096
 FEW: Final = 4
-"""So many answers in a second each host surely gets, whoever else asks."""
+"""So many answers in a second are kept for each host, whoever else asks."""
 _SEED_BITS: Final = 0xFFFFFFFF
 _PAD_BYTES: Final = len(f',"{PAD_KEY}":""')
 

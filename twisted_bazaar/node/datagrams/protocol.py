@@ -51,12 +51,7 @@ class Datagrams(DatagramSocket):
     """
 
     __slots__ = (
-        *(
-            "_cookies",
-            "_strangers",
-            "_answering",
-            "_at_hand",
-        ),
+        *("_cookies", "_strangers", "_answering", "_at_hand"),
         *("_acquaintances", "_correspondents", "_decode"),
     )
 

@@ -45,8 +45,9 @@ class Kind:
     least_bytes: int = 0
     size: int = field(init=False)
 
-    def __attrs_post_init__(self) -> None:
-        object.__setattr__(self, "size", 1 + self.fields.size + self.least_bytes)
+    @size.default
+    def _size(self) -> int:
+        return 1 + self.fields.size + self.least_bytes
 
     def make(self, *fields: Any, rest: bytes = b"") -> bytes:
         """A datagram of this kind."""

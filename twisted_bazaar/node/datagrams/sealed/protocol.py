@@ -10,7 +10,6 @@ import random
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-import msgspec
 from attrs import define, field
 from twisted.internet.defer import Deferred
 
@@ -45,9 +44,6 @@ _LEAST_KNOCK: Final = packets.KNOCK.size
 
 def _read_nothing(said: bytes) -> Message:
     raise WireError("this node takes no datagrams")
-
-
-_encode = msgspec.json.Encoder().encode
 
 
 @define
@@ -153,12 +149,11 @@ class SealedDatagrams(DatagramSocket):
         kind, size = data[:1], len(data)
         reading = self._reading
         reading.left -= 1
-        if size > self._most_read_bytes:
-            self.counts["oversize"] += 1
-            return
         if self._is_v6:
             where = (plain_host(where[0]), where[1])
-        if kind == _SEALED and size >= _LEAST_SEALED:
+        if size > self._most_read_bytes:
+            self.counts["oversize"] += 1
+        elif kind == _SEALED and size >= _LEAST_SEALED:
             self._paths.sealed_received(data, where, self._seconds())
         elif kind == _KNOCK and size >= _LEAST_KNOCK:
             self._paths.knock_received(data, where, self._seconds())
