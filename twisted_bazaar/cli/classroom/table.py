@@ -25,7 +25,7 @@ _SHORT_HEADINGS: Final = ("peer", "before", "after", "keeps", "port")
 
 
 class PeerState(Enum):
-    """Where a peer is in its life."""
+    """The state of a peer: joining, on the ring, leaving, or gone."""
 
     JOINING = "joining"
     HERE = "on the ring"

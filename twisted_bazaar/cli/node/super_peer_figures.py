@@ -1,4 +1,4 @@
-"""What a super peer says of itself, in the words of its page."""
+"""The counters of a super peer as lines of C{bazaar status}, in the words of its page."""
 
 from __future__ import annotations
 

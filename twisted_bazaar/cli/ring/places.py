@@ -23,7 +23,7 @@ Addresses = Mapping[str, str]
 
 
 class _Own(msgspec.Struct, frozen=True):
-    """What a node of this user's says of its place."""
+    """The ring status of one own node: its place, and the addresses of the members that it knows."""
 
     ring_id: str = ""
     addresses: Addresses = {}

@@ -74,7 +74,7 @@ def format_transfer(row: TransferRow | None, kind: str) -> str:
 
 @frozen
 class Watched:
-    """Which transfer of a member is meant.
+    """The identity of one transfer of a member, by which its progress is looked up.
 
     @ivar kind: C{store} or C{request}.
     @ivar path: where the file is that is stored; of a request the directory in which it is to be.

@@ -30,7 +30,7 @@ _ALONE_LONGEST_S: Final = 120.0
 
 
 class NoMember(UsageError):
-    """What answers where a member of a ring is meant is none."""
+    """Error: a node that was to be joined by is no member of a ring."""
 
     exit_status: ClassVar[ExitStatus] = ExitStatus.UNREACHED
 
