@@ -193,6 +193,8 @@ class ModuleTests(PageTests):
 
     def test_pure(self) -> None:
         """Each module that is free of I/O is in the table of those, and no other is."""
+        # The trees take 80 MB.
+        self.addCleanup(sources.cache_clear)
         text = section(PAGE, "Sans-IO modules")
         named: set[str] = set()
         for row in table_with(text, "In"):

@@ -14,7 +14,7 @@ import pytest
 import pytest_twisted
 from twisted.internet.defer import Deferred
 
-from tests.files.cases import Sharing
+from tests.files.cases import Sharing, pieces_of
 from tests.integration.daemons import BAZAAR, Daemons, free_port, until
 from tests.integration.market import reactor
 from tests.integration.unread import wait_until_read
@@ -265,7 +265,8 @@ def test_flood(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
 def test_full_rate(tmp_path: Path) -> None:
     """A transfer as fast as it can go holds up nobody at the node that serves it."""
-    (tmp_path / "film").write_bytes(random.Random(4).randbytes(48 * MIB))
+    with (tmp_path / "film").open("wb") as film:
+        film.writelines(pieces_of(48 * MIB, seed=4))
     besieged = Besieged(tmp_path)
     process = besieged.process
     try:
