@@ -95,8 +95,13 @@ class Circle:
     def command(self, at: str, *words: str, status: int = 0) -> Any:
         """Type C{bazaar ring} ... for a node; what it prints."""
         done = self.daemons.run(BAZAAR, "ring", *words, "--name", at, "--json")
-        assert done.returncode == status, done.stderr
+        assert done.returncode == status, done.stderr + self.log_of(at)
         return json.loads(done.stdout) if done.stdout else None
+
+    def log_of(self, at: str) -> str:
+        """What a node has logged; it ends for that."""
+        self.running[at].interrupt()
+        return self.running[at].rest()
 
     def store(self, at: str, content: bytes, name: str = "paper") -> None:
         """Have a file stored by a node."""

@@ -79,8 +79,8 @@ class FileKeeper:
         self._again.clear()
 
     def being_got(self, digest: str) -> Deferred[None] | None:
-        """Fires when the try to get a file that is under way has ended, well or not; None if there is none."""
-        if digest not in self._getting:
+        """Fires when the try to get a file that is under way, or is next, has ended, well or not; None if none is."""
+        if digest not in self._getting and not any(digest in waiting for waiting in self._waiting.values()):
             return None
         waiting: Deferred[None] = Deferred()
         self._awaited.setdefault(digest, []).append(waiting)
@@ -127,7 +127,7 @@ class FileKeeper:
                 continue
             self._getting[digest] = host
             getting = Deferred.fromCoroutine(self._get(digest, entry))
-            getting.addErrback(self._log_failure)
+            getting.addErrback(self._log_failure, entry)
             getting.addCallback(self._on_tried, digest, failures)
 
     def _next(self) -> str | None:
@@ -195,6 +195,9 @@ class FileKeeper:
     def _delete(self, digest: str) -> Deferred[None] | None:
         return None if digest in self._kept or self._is_stopped else self._folder.delete(digest)
 
-    def _log_failure(self, failure: Failure) -> None:
-        if not failure.check(BazaarError):
+    def _log_failure(self, failure: Failure, entry: Entry) -> None:
+        if failure.check(BazaarError):
+            reason = failure.getErrorMessage()
+            self.log.warn("{name} cannot be kept now: {reason}", name=entry.kept.name, reason=reason)
+        else:
             self.log.failure("a file could not be kept", failure)
