@@ -79,8 +79,8 @@ class FileKeeper:
         self._again.clear()
 
     def being_got(self, digest: str) -> Deferred[None] | None:
-        """Fires when the try to get a file that is under way, or is next, has ended, well or not; None if none is."""
-        if digest not in self._getting and not any(digest in waiting for waiting in self._waiting.values()):
+        """Fires when the try to get a file that is under way has ended, well or not; None if there is none."""
+        if digest not in self._getting:
             return None
         waiting: Deferred[None] = Deferred()
         self._awaited.setdefault(digest, []).append(waiting)
